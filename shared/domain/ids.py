@@ -1,0 +1,70 @@
+"""Object ids in Stripe's form: a prefix that names the kind, then base-62 characters.
+
+A payment's charges, refunds and events carry the payment's own body in their ids, so that each
+leads to the payment's partition without an index.
+"""
+
+import hashlib
+
+from shared.domain.errors import NotFoundError
+
+BODY_LENGTH = 24
+ATTEMPTS_MAX = 50
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def _base62(digest: bytes, length: int) -> str:
+    number = int.from_bytes(digest, "big")
+    characters = []
+    for _ in range(length):
+        number, index = divmod(number, 62)
+        characters.append(_ALPHABET[index])
+    return "".join(characters)
+
+
+def derive_id(prefix: str, *parts: str) -> str:
+    """Makes the same id for the same parts, so that a repeated request names the same object.
+
+    Args: prefix: kind without underscore, such as "pi". parts: at least one string.
+    Returns: prefix, underscore and 24 base-62 characters of a SHA-256 digest (142 bits).
+    """
+    return f"{prefix}_{_base62(_digest(*parts), BODY_LENGTH)}"
+
+
+def _digest(*parts: str) -> bytes:
+    framed = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(framed.encode()).digest()
+
+
+def body(object_id: str) -> str:
+    """Returns what follows the prefix of an id."""
+    return object_id.partition("_")[2]
+
+
+def charge_id(payment_id: str, attempt: int) -> str:
+    """Names the charge of a payment's n-th confirmation (1..ATTEMPTS_MAX)."""
+    return f"ch_{body(payment_id)}{attempt:02d}"
+
+
+def refund_id(payment_id: str, *parts: str) -> str:
+    """Names a refund of a payment; the same parts name the same refund."""
+    return f"re_{body(payment_id)}{_base62(_digest(*parts), 10)}"
+
+
+def event_id(object_id: str, version: int, ordinal: int) -> str:
+    """Names the event object for the n-th announcement of an object's version.
+
+    Events of a payment start with the payment's body; those of other objects derive from the id.
+    """
+    return f"evt_{body(object_id)[:BODY_LENGTH]}{version:05d}{ordinal}"
+
+
+def payment_id_of(child_id: str) -> str:
+    """Returns the payment that a charge or refund id belongs to.
+
+    Raises: NotFoundError when the id has not the form of such a child.
+    """
+    prefix, _, rest = child_id.partition("_")
+    if prefix not in {"ch", "re"} or len(rest) <= BODY_LENGTH or not rest.isalnum():
+        raise NotFoundError(f"No such object: '{child_id}'", code="resource_missing")
+    return f"pi_{rest[:BODY_LENGTH]}"
