@@ -13,7 +13,8 @@ ATTEMPTS_MAX = 50
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def _base62(digest: bytes, length: int) -> str:
+def base62(digest: bytes, length: int) -> str:
+    """Writes the lowest digits of a digest in base 62, least significant first."""
     number = int.from_bytes(digest, "big")
     characters = []
     for _ in range(length):
@@ -28,7 +29,7 @@ def derive_id(prefix: str, *parts: str) -> str:
     Args: prefix: kind without underscore, such as "pi". parts: at least one string.
     Returns: prefix, underscore and 24 base-62 characters of a SHA-256 digest (142 bits).
     """
-    return f"{prefix}_{_base62(_digest(*parts), BODY_LENGTH)}"
+    return f"{prefix}_{base62(_digest(*parts), BODY_LENGTH)}"
 
 
 def _digest(*parts: str) -> bytes:
@@ -48,7 +49,7 @@ def charge_id(payment_id: str, attempt: int) -> str:
 
 def refund_id(payment_id: str, *parts: str) -> str:
     """Names a refund of a payment; the same parts name the same refund."""
-    return f"re_{body(payment_id)}{_base62(_digest(*parts), 10)}"
+    return f"re_{body(payment_id)}{base62(_digest(*parts), 10)}"
 
 
 def event_id(object_id: str, version: int, ordinal: int) -> str:
