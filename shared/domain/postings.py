@@ -2,8 +2,8 @@
 
 Account codes: 1100 receivable from the acquirer (clearing), 2000 owed to the merchant, pending;
 2010 owed to the merchant, available; 2200 refunds in flight; 2500 provider fees payable;
-4000 platform fee income; 5000 provider fee expense. Codes below 2000 and from 2200 are the
-platform's; 2000 and 2010 name the merchant.
+2900 suspense; 4000 platform fee income; 5000 provider fee expense. Codes below 2000 and from 2200
+are the platform's; 2000 and 2010 name the merchant.
 Source: docs/ledger.md.
 """
 
@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.domain.ledger import Journal, Layer, Posting
+from shared.domain.payment import Charge, Payment
 
 RECEIVABLE = "1100:receivable:acquirer:{provider}:{currency}"
 MERCHANT_PENDING = "2000:merchant:{account}:pending:{currency}"
 MERCHANT_AVAILABLE = "2010:merchant:{account}:available:{currency}"
 REFUND_IN_FLIGHT = "2200:refund_in_flight:{currency}"
 PROVIDER_FEE_PAYABLE = "2500:provider_fee_payable:{provider}:{currency}"
+SUSPENSE = "2900:suspense:{currency}"
 PLATFORM_FEE = "4000:platform_fee:{currency}"
 PROVIDER_FEE = "5000:provider_fee:{provider}:{currency}"
 
@@ -44,6 +46,13 @@ TEMPLATES: Mapping[str, tuple[Leg, ...]] = {
         Leg(PROVIDER_FEE, PROVIDER_FEE_PAYABLE, "provider_fee"),
     ),
     "settle": (Leg(MERCHANT_PENDING, MERCHANT_AVAILABLE, "amount"),),
+    # A net amount below zero: the fees were higher than what was left of the capture.
+    "settle_negative": (Leg(MERCHANT_AVAILABLE, MERCHANT_PENDING, "amount"),),
+    # The provider had taken money for a payment that we could not record, and gave it back.
+    "capture_reversal": (
+        Leg(RECEIVABLE, SUSPENSE, "amount"),
+        Leg(SUSPENSE, RECEIVABLE, "amount"),
+    ),
     "refund_request": (Leg(MERCHANT_AVAILABLE, REFUND_IN_FLIGHT, "amount"),),
     "refund_request_pending": (Leg(MERCHANT_PENDING, REFUND_IN_FLIGHT, "amount"),),
     "refund_accept": (Leg(REFUND_IN_FLIGHT, RECEIVABLE, "amount"),),
@@ -95,4 +104,22 @@ def post(kind: str, operation: Operation, amounts_minor: Mapping[str, int]) -> J
         reference=operation.reference,
         occurred_at_ms=operation.occurred_at_ms,
         postings=tuple(postings),
+    )
+
+
+def operation_of(
+    payment: Payment, charge: Charge, now_ms: int, reference: str | None = None
+) -> Operation:
+    """Names an operation on a charge to the ledger.
+
+    Args: reference: the object that causes it where that is not the charge, such as a refund.
+    """
+    return Operation(
+        account=payment.account,
+        livemode=payment.livemode,
+        payment_id=payment.id,
+        reference=reference or charge.id,
+        provider=charge.provider,
+        currency=payment.currency,
+        occurred_at_ms=now_ms,
     )

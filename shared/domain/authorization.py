@@ -1,0 +1,261 @@
+"""Authorization: confirming a payment, recording the provider's word, releasing the hold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from shared.domain.capture import captured_draft, captured_journals
+from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.errors import RejectedError
+from shared.domain.events import EventType
+from shared.domain.ids import ATTEMPTS_MAX, charge_id
+from shared.domain.ledger import Journal
+from shared.domain.payment import Payment, PaymentStatus, unexpected_state
+from shared.domain.postings import operation_of, post
+from shared.domain.providers import ProviderAnswer, ProviderStatus
+from shared.domain.work import DUE_AFTER_MS, Work
+
+_CONFIRMABLE = {
+    PaymentStatus.REQUIRES_PAYMENT_METHOD,
+    PaymentStatus.REQUIRES_CONFIRMATION,
+    PaymentStatus.REQUIRES_ACTION,
+}
+_DECLINED_MESSAGES = {
+    "fraudulent": "Your card was declined.",
+    "processing_error": (
+        "An error occurred while processing your card. Try again in a little bit."
+    ),
+}
+NO_CHECKS = {
+    "cvc_check": None,
+    "address_line1_check": None,
+    "address_postal_code_check": None,
+}
+
+
+def check_confirmation(work: Work, before: Payment | None) -> None:
+    """Refuses a confirmation that could not be carried out.
+
+    Args: work: of the pay saga. before: the payment as read, None when it is created with this.
+    Raises: RejectedError with Stripe's code and param.
+    """
+    if work.livemode:
+        raise RejectedError(
+            "No live card provider is configured in this deployment; use a test mode key.",
+            code="provider_unavailable",
+        )
+    method = work.order["payment_method"]
+    customer = (work.order["create"] or work.order["update"] or {}).get(
+        "customer", before.customer if before else None
+    )
+    if method["customer"] is not None and method["customer"] != customer:
+        raise RejectedError(
+            "The provided PaymentMethod belongs to another customer. Pass its customer in the "
+            "`customer` parameter, or use another PaymentMethod.",
+            code="payment_method_customer_mismatch",
+            param="payment_method",
+        )
+    if before is None or is_same_request(before, work):
+        return
+    if before.status not in _CONFIRMABLE or before.pending is not None:
+        raise unexpected_state(before, "confirm")
+    if before.attempts >= ATTEMPTS_MAX:
+        raise RejectedError(
+            f"This PaymentIntent was confirmed {ATTEMPTS_MAX} times; create a new one.",
+            code="payment_intent_payment_attempt_expired",
+        )
+
+
+def is_same_request(payment: Payment, work: Work) -> bool:
+    """Tells whether the newest charge was made by this very request, seen again."""
+    return (
+        bool(payment.charges)
+        and work.operation_key is not None
+        and payment.latest_charge.operation_key == work.operation_key
+    )
+
+
+def reserve(work: Work, before: Payment | None, now_ms: int) -> PaymentChange:
+    """Makes the intent durable before the provider is called: Tx1.
+
+    Returns: the change that creates (or updates) and confirms the payment, posts the hold and
+    sets the due date.
+    """
+    drafts: list[Draft] = []
+    if work.order["create"] is not None:
+        drafts.append((EventType.PAYMENT_CREATED, work.order["create"]))
+    elif work.order["update"]:
+        drafts.append((EventType.PAYMENT_UPDATED, {"changes": work.order["update"]}))
+    method = work.order["payment_method"]
+    drafts.append(
+        (
+            EventType.PAYMENT_CONFIRMED,
+            {
+                "charge_id": charge_id(work.payment_id, (before.attempts if before else 0) + 1),
+                "payment_method": method["id"],
+                "card": method["card"],
+                "billing_details": method["billing_details"],
+                "provider": work.order["provider"],
+                "operation_key": work.operation_key,
+                "due_at_ms": now_ms + DUE_AFTER_MS,
+            },
+        )
+    )
+    payment, events = advance(before, work.payment_id, drafts, work.context(now_ms))
+    hold = _journal("hold", payment, now_ms, {"amount": payment.amount_minor})
+    return PaymentChange(
+        before_version=before.version if before else 0,
+        payment=payment,
+        events=events,
+        journals=hold,
+        listed=created_entries(payment) if before is None else (),
+        documents=_new_method(work, now_ms),
+        claim=work.claim,
+    )
+
+
+def created_entries(payment: Payment) -> tuple[ListEntry, ...]:
+    """Returns the list rows of a new payment."""
+    return _entries("payment_intent", payment, payment.created_ms, payment.id)
+
+
+def _entries(
+    collection: str, payment: Payment, created_ms: int, object_id: str
+) -> tuple[ListEntry, ...]:
+    entries = [ListEntry(collection, created_ms, object_id)]
+    if payment.customer:
+        entries.append(ListEntry(f"{collection}/{payment.customer}", created_ms, object_id))
+    return tuple(entries)
+
+
+def _new_method(work: Work, now_ms: int) -> tuple[DocumentWrite, ...]:
+    """Materializes a test payment method such as pm_card_visa as an object of its own."""
+    data = work.order["new_payment_method"]
+    if data is None:
+        return ()
+    method_id = work.order["payment_method"]["id"]
+    document = Document(method_id, "payment_method", work.account, work.livemode, 1, now_ms, data)
+    return (DocumentWrite(document, (ListEntry("payment_method", now_ms, method_id),)),)
+
+
+def _journal(
+    kind: str, payment: Payment, now_ms: int, amounts_minor: Mapping[str, int]
+) -> tuple[Journal, ...]:
+    journal = post(kind, operation_of(payment, payment.latest_charge, now_ms), amounts_minor)
+    return (journal,) if journal else ()
+
+
+def record_answer(
+    payment: Payment,
+    answer: ProviderAnswer,
+    risk: Mapping[str, Any],
+    *,
+    sale: bool,
+    context: Context,
+) -> PaymentChange:
+    """Records what the provider said to an authorization or sale: Tx2.
+
+    Args: payment: with its authorization pending. sale: whether the call asked to capture too.
+    """
+    charge = payment.latest_charge
+    if answer.status is ProviderStatus.ACTION_REQUIRED:
+        drafts: list[Draft] = [
+            (EventType.PAYMENT_ACTION_REQUIRED, {"next_action": {"type": "use_stripe_sdk"}})
+        ]
+        journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
+        return _answered(payment, drafts, journals, context, charged=False)
+    if answer.status is not ProviderStatus.APPROVED:
+        failure = {
+            "code": answer.code or "card_declined",
+            "decline_code": answer.decline_code,
+            "message": answer.message or "Your card was declined.",
+        }
+        draft = _declined_draft(failure, risk, answer)
+        journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
+        return _answered(payment, [draft], journals, context)
+    drafts = [
+        (
+            EventType.PAYMENT_AUTHORIZED,
+            {
+                "provider_reference": answer.reference,
+                "authorization_code": answer.authorization_code,
+                "network_transaction_id": answer.network_transaction_id,
+                "checks": asdict(answer.checks),
+                "risk": risk,
+            },
+        )
+    ]
+    if not sale:
+        return _answered(payment, drafts, (), context)
+    drafts.append(captured_draft(payment, charge, payment.amount_minor))
+    journals = captured_journals(
+        payment, operation_of(payment, charge, context.now_ms), payment.amount_minor
+    )
+    return _answered(payment, drafts, journals, context)
+
+
+def _declined_draft(
+    failure: Mapping[str, Any], risk: Mapping[str, Any], answer: ProviderAnswer | None
+) -> Draft:
+    return (
+        EventType.PAYMENT_DECLINED,
+        {
+            "provider_reference": answer.reference if answer else None,
+            "checks": asdict(answer.checks) if answer else NO_CHECKS,
+            "failure": failure,
+            "risk": risk,
+        },
+    )
+
+
+def _answered(
+    payment: Payment,
+    drafts: Sequence[Draft],
+    journals: tuple[Journal, ...],
+    context: Context,
+    *,
+    charged: bool = True,
+) -> PaymentChange:
+    charge = payment.latest_charge
+    after, events = advance(payment, payment.id, drafts, context)
+    listed = _entries("charge", payment, charge.created_ms, charge.id) if charged else ()
+    return PaymentChange(
+        payment.version,
+        after,
+        events,
+        journals,
+        listed=listed,
+        verification_used=charge.card.vault_token,
+    )
+
+
+def record_unknown(payment: Payment, context: Context) -> PaymentChange:
+    """Records that the provider was asked and did not answer; the payment stays processing."""
+    draft = (
+        EventType.PAYMENT_OUTCOME_UNKNOWN,
+        {"due_at_ms": context.now_ms + DUE_AFTER_MS},
+    )
+    after, events = advance(payment, payment.id, [draft], context)
+    return PaymentChange(
+        payment.version, after, events, verification_used=payment.latest_charge.card.vault_token
+    )
+
+
+def release(
+    payment: Payment, decline_code: str, risk: Mapping[str, Any] | None, context: Context
+) -> PaymentChange:
+    """Gives the hold back and lets the customer try again.
+
+    Args: decline_code: "fraudulent" when the risk score blocked the payment, "processing_error"
+    when it could not be carried out.
+    """
+    blocked = decline_code == "fraudulent"
+    failure = {
+        "code": "card_declined" if blocked else "processing_error",
+        "decline_code": decline_code,
+        "message": _DECLINED_MESSAGES[decline_code],
+    }
+    draft = _declined_draft(failure, {**(risk or {}), "blocked": blocked}, None)
+    journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
+    return _answered(payment, [draft], journals, context)

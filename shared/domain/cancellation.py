@@ -1,0 +1,60 @@
+"""Cancellation: ending a payment that has taken no money."""
+
+from typing import Any
+
+from shared.domain.changes import Context, PaymentChange, advance
+from shared.domain.events import EventType
+from shared.domain.payment import Payment, PaymentStatus, unexpected_state
+from shared.domain.postings import operation_of, post
+from shared.domain.work import DUE_AFTER_MS, Work
+
+_FINAL = {PaymentStatus.CANCELED, PaymentStatus.SUCCEEDED, PaymentStatus.PROCESSING}
+
+
+def check_cancellation(payment: Payment) -> None:
+    """Refuses to cancel what is final or in progress.
+
+    Raises: RejectedError with Stripe's code.
+    """
+    if payment.status in _FINAL or payment.pending is not None:
+        raise unexpected_state(payment, "cancel")
+
+
+def request_cancellation(payment: Payment, work: Work, now_ms: int) -> PaymentChange:
+    """Makes the intent to cancel durable before the provider is called: Tx1."""
+    data: dict[str, Any] = {
+        "amount_minor": payment.amount_capturable_minor,
+        "operation_key": work.operation_key,
+        "due_at_ms": now_ms + DUE_AFTER_MS,
+        "reason": work.order["reason"],
+    }
+    after, events = advance(
+        payment, payment.id, [(EventType.CANCELLATION_REQUESTED, data)], work.context(now_ms)
+    )
+    return PaymentChange(payment.version, after, events, claim=work.claim)
+
+
+def record_cancellation(payment: Payment, context: Context) -> PaymentChange:
+    """Records that nothing is reserved any more: Tx2."""
+    reason = payment.pending.reason if payment.pending else None
+    after, events = advance(
+        payment, payment.id, [(EventType.PAYMENT_CANCELED, {"reason": reason})], context
+    )
+    held = payment.amount_minor if payment.amount_capturable_minor else 0
+    journal = (
+        post(
+            "release",
+            operation_of(payment, payment.latest_charge, context.now_ms),
+            {"amount": held},
+        )
+        if held
+        else None
+    )
+    return PaymentChange(payment.version, after, events, (journal,) if journal else ())
+
+
+def record_refusal(payment: Payment, message: str, context: Context) -> PaymentChange:
+    """Records that the provider refused to void; the authorization stands."""
+    draft = (EventType.CANCELLATION_REFUSED, {"message": message})
+    after, events = advance(payment, payment.id, [draft], context)
+    return PaymentChange(payment.version, after, events)

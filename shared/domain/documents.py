@@ -1,0 +1,85 @@
+"""Documents: the objects of the API other than payments, and the list rows that find objects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LIMIT_DEFAULT = 10
+LIMIT_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A versioned object of one account and mode.
+
+    Args: kind: "customer", "payment_method", "token", "webhook_endpoint", "event" or "account".
+    version: 1 at creation, plus one per change. data: JSON, the kind's own fields.
+    expires_at_s: when the store may drop it, epoch seconds, or None for never.
+    """
+
+    id: str
+    kind: str
+    account: str
+    livemode: bool
+    version: int
+    created_ms: int
+    data: Mapping[str, Any]
+    expires_at_s: int | None = None
+
+    @property
+    def is_deleted(self) -> bool:
+        """Tells whether the object was deleted; a tombstone remains."""
+        return bool(self.data.get("deleted"))
+
+
+@dataclass(frozen=True, slots=True)
+class ListEntry:
+    """A row of a list, written in the transaction that creates the object.
+
+    Args: collection: such as "payment_intent" or "payment_intent/cus_1" (that customer's).
+    """
+
+    collection: str
+    created_ms: int
+    object_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentWrite:
+    """Puts one version of a document (version 1 must be new) and changes its list rows."""
+
+    document: Document
+    listed: tuple[ListEntry, ...] = ()
+    unlisted: tuple[ListEntry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The account and mode that a request may see."""
+
+    account: str
+    livemode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """One page of a list, newest first.
+
+    Args: limit: 1..100. after: (created_ms, id) of the last object of the page before; the page
+    holds older ones. before: likewise, the page holds the newer ones next to it. created bounds
+    in ms, inclusive.
+    """
+
+    limit: int = LIMIT_DEFAULT
+    after: tuple[int, str] | None = None
+    before: tuple[int, str] | None = None
+    created_from_ms: int | None = None
+    created_to_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Object ids newest first, and whether there are more in the direction asked for."""
+
+    ids: tuple[str, ...] = field(default=())
+    has_more: bool = False

@@ -1,0 +1,461 @@
+"""The payment: its state, and how each event changes it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from shared.domain.cards import CardSummary
+from shared.domain.errors import InvariantError, RejectedError
+from shared.domain.events import Event, EventType
+
+
+class PaymentStatus(StrEnum):
+    """Stripe's states of a PaymentIntent."""
+
+    REQUIRES_PAYMENT_METHOD = "requires_payment_method"
+    REQUIRES_CONFIRMATION = "requires_confirmation"
+    REQUIRES_ACTION = "requires_action"
+    PROCESSING = "processing"
+    REQUIRES_CAPTURE = "requires_capture"
+    CANCELED = "canceled"
+    SUCCEEDED = "succeeded"
+
+
+class ChargeStatus(StrEnum):
+    """States of one attempt to take the money."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class RefundStatus(StrEnum):
+    """States of a refund."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One confirmation of a payment and what became of it.
+
+    Args: operation_key: hash of the idempotency key that asked for it, so that a retry finds it.
+    failure: {"code", "decline_code", "message"} or None. risk: {"level", "score", "blocked"}.
+    """
+
+    id: str
+    attempt: int
+    status: ChargeStatus
+    amount_minor: int
+    created_ms: int
+    payment_method: str
+    card: CardSummary
+    billing_details: Mapping[str, Any]
+    provider: str
+    operation_key: str | None
+    provider_reference: str | None = None
+    authorization_code: str | None = None
+    network_transaction_id: str | None = None
+    checks: Mapping[str, str | None] | None = None
+    failure: Mapping[str, Any] | None = None
+    risk: Mapping[str, Any] | None = None
+    captured: bool = False
+    amount_captured_minor: int = 0
+    platform_fee_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money on its way back, or given back, to the card."""
+
+    id: str
+    charge_id: str
+    status: RefundStatus
+    amount_minor: int
+    created_ms: int
+    reason: str | None
+    metadata: Mapping[str, str]
+    operation_key: str | None
+    provider_reference: str | None = None
+    failure_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingOperation:
+    """Work at the provider whose outcome is not recorded yet; it keeps other work out.
+
+    Args: kind: "authorization", "capture" or "cancellation". amount_minor: to be moved.
+    operation_key: as in Charge. due_at_ms: when somebody must look after it.
+    """
+
+    kind: str
+    amount_minor: int
+    operation_key: str | None
+    due_at_ms: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """The state of a payment after `version` events.
+
+    Args: details: what the merchant says about it (description, metadata, shipping, ...).
+    attempts: confirmations so far. charges: what they charged, oldest first.
+    amount_capturable_minor: authorized and not yet captured.
+    settled: whether the captured funds became due to the merchant.
+    """
+
+    id: str
+    account: str
+    livemode: bool
+    version: int
+    created_ms: int
+    status: PaymentStatus
+    amount_minor: int
+    currency: str
+    capture_method: str
+    client_secret: str
+    customer: str | None
+    payment_method: str | None
+    payment_method_types: tuple[str, ...]
+    details: Mapping[str, Any]
+    last_event: EventType
+    last_request: Mapping[str, str | None]
+    attempts: int = 0
+    charges: tuple[Charge, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    pending: PendingOperation | None = None
+    amount_capturable_minor: int = 0
+    amount_received_minor: int = 0
+    last_payment_error: Mapping[str, Any] | None = None
+    next_action: Mapping[str, Any] | None = None
+    canceled_at_ms: int | None = None
+    cancellation_reason: str | None = None
+    settled: bool = False
+
+    @property
+    def latest_charge(self) -> Charge:
+        """The newest attempt.
+
+        Raises: InvariantError when the payment was never confirmed.
+        """
+        if not self.charges:
+            raise InvariantError(f"{self.id} has no charge")
+        return self.charges[-1]
+
+    @property
+    def refunded_minor(self) -> int:
+        """What refunds took or hold of the captured amount."""
+        return sum(r.amount_minor for r in self.refunds if r.status is not RefundStatus.FAILED)
+
+    @property
+    def refundable_minor(self) -> int:
+        """What may still be refunded."""
+        return self.amount_received_minor - self.refunded_minor
+
+    def charge(self, charge_id: str) -> Charge | None:
+        """Finds an attempt by id."""
+        return next((charge for charge in self.charges if charge.id == charge_id), None)
+
+    def refund(self, refund_id: str) -> Refund | None:
+        """Finds a refund by id."""
+        return next((refund for refund in self.refunds if refund.id == refund_id), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON that `of` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Payment":
+        """Reads a payment from JSON."""
+        pending = data["pending"]
+        return cls(
+            **{
+                **data,
+                "status": PaymentStatus(data["status"]),
+                "last_event": EventType(data["last_event"]),
+                "payment_method_types": tuple(data["payment_method_types"]),
+                "charges": tuple(_charge_of(charge) for charge in data["charges"]),
+                "refunds": tuple(_refund_of(refund) for refund in data["refunds"]),
+                "pending": PendingOperation(**pending) if pending else None,
+            }
+        )
+
+
+def _charge_of(data: Mapping[str, Any]) -> Charge:
+    card, status = CardSummary.of(data["card"]), ChargeStatus(data["status"])
+    return Charge(**{**data, "card": card, "status": status})
+
+
+def _refund_of(data: Mapping[str, Any]) -> Refund:
+    return Refund(**{**data, "status": RefundStatus(data["status"])})
+
+
+def unexpected_state(payment: Payment, verb: str) -> RejectedError:
+    """Builds Stripe's error for an operation that the state does not allow."""
+    return RejectedError(
+        f"You cannot {verb} this PaymentIntent because it has a status of {payment.status}"
+        + (f" and its {payment.pending.kind} is in progress." if payment.pending else "."),
+        code="payment_intent_unexpected_state",
+        param="intent",
+    )
+
+
+def apply(payment: Payment | None, event: Event) -> Payment:
+    """Returns the state after an event.
+
+    Raises: InvariantError when the event does not follow the state.
+    """
+    if payment is None:
+        if event.type is not EventType.PAYMENT_CREATED or event.version != 1:
+            raise InvariantError(f"{event.payment_id} starts with {event.type} {event.version}")
+        return _created(event)
+    if event.version != payment.version + 1 or event.payment_id != payment.id:
+        raise InvariantError(f"{event.payment_id} {event.version} follows {payment.version}")
+    changed = _APPLY[event.type](payment, event.data, event)
+    return replace(
+        changed, version=event.version, last_event=event.type, last_request=event.request
+    )
+
+
+def rebuild(events: Iterable[Event]) -> Payment:
+    """Returns the state that a payment's events add up to.
+
+    Raises: InvariantError when there is none, or they have gaps.
+    """
+    payment: Payment | None = None
+    for event in events:
+        payment = apply(payment, event)
+    if payment is None:
+        raise InvariantError("a payment has at least one event")
+    return payment
+
+
+Data = Mapping[str, Any]
+
+
+def _created(event: Event) -> Payment:
+    data = event.data
+    return Payment(
+        id=event.payment_id,
+        account=data["account"],
+        livemode=data["livemode"],
+        version=1,
+        created_ms=event.occurred_at_ms,
+        status=_unconfirmed_status(data["payment_method"]),
+        amount_minor=data["amount_minor"],
+        currency=data["currency"],
+        capture_method=data["capture_method"],
+        client_secret=data["client_secret"],
+        customer=data["customer"],
+        payment_method=data["payment_method"],
+        payment_method_types=tuple(data["payment_method_types"]),
+        details=data["details"],
+        last_event=event.type,
+        last_request=event.request,
+    )
+
+
+def _unconfirmed_status(payment_method: str | None) -> PaymentStatus:
+    if payment_method is None:
+        return PaymentStatus.REQUIRES_PAYMENT_METHOD
+    return PaymentStatus.REQUIRES_CONFIRMATION
+
+
+def _updated(payment: Payment, data: Data, _: Event) -> Payment:
+    changes = dict(data["changes"])
+    changes["details"] = {**payment.details, **changes.get("details", {})}
+    updated = replace(payment, **changes)
+    if payment.status in _UNCONFIRMED:
+        updated = replace(updated, status=_unconfirmed_status(updated.payment_method))
+    return updated
+
+
+def _confirmed(payment: Payment, data: Data, event: Event) -> Payment:
+    charge = Charge(
+        id=data["charge_id"],
+        attempt=payment.attempts + 1,
+        status=ChargeStatus.PENDING,
+        amount_minor=payment.amount_minor,
+        created_ms=event.occurred_at_ms,
+        payment_method=data["payment_method"],
+        card=CardSummary.of(data["card"]),
+        billing_details=data["billing_details"],
+        provider=data["provider"],
+        operation_key=data["operation_key"],
+    )
+    return replace(
+        payment,
+        status=PaymentStatus.PROCESSING,
+        payment_method=charge.payment_method,
+        charges=(*payment.charges, charge),
+        attempts=charge.attempt,
+        pending=PendingOperation(
+            "authorization", payment.amount_minor, charge.operation_key, data["due_at_ms"]
+        ),
+        next_action=None,
+    )
+
+
+def _with_charge(payment: Payment, **changes: Any) -> Payment:
+    charge = replace(payment.latest_charge, **changes)
+    return replace(payment, charges=(*payment.charges[:-1], charge))
+
+
+def _action_required(payment: Payment, data: Data, _: Event) -> Payment:
+    # Nothing was charged before the authentication, so the charge goes; its attempt number does
+    # not come back, because the provider remembers the key made of it.
+    return replace(
+        payment,
+        charges=payment.charges[:-1],
+        status=PaymentStatus.REQUIRES_ACTION,
+        pending=None,
+        next_action=data["next_action"],
+    )
+
+
+def _authorized(payment: Payment, data: Data, _: Event) -> Payment:
+    authorized = _with_charge(
+        payment,
+        status=ChargeStatus.SUCCEEDED,
+        provider_reference=data["provider_reference"],
+        authorization_code=data["authorization_code"],
+        network_transaction_id=data["network_transaction_id"],
+        checks=data["checks"],
+        risk=data["risk"],
+    )
+    return replace(
+        authorized,
+        status=PaymentStatus.REQUIRES_CAPTURE,
+        pending=None,
+        amount_capturable_minor=payment.amount_minor,
+        last_payment_error=None,
+    )
+
+
+def _declined(payment: Payment, data: Data, _: Event) -> Payment:
+    declined = _with_charge(
+        payment,
+        status=ChargeStatus.FAILED,
+        provider_reference=data["provider_reference"],
+        checks=data["checks"],
+        failure=data["failure"],
+        risk=data["risk"],
+    )
+    return replace(
+        declined,
+        status=PaymentStatus.REQUIRES_PAYMENT_METHOD,
+        payment_method=None,
+        pending=None,
+        amount_capturable_minor=0,
+        last_payment_error={**data["failure"], "payment_method": payment.payment_method},
+    )
+
+
+def _outcome_unknown(payment: Payment, data: Data, _: Event) -> Payment:
+    if payment.pending is None:
+        raise InvariantError(f"{payment.id} has nothing pending to be unknown")
+    return replace(payment, pending=replace(payment.pending, due_at_ms=data["due_at_ms"]))
+
+
+def _requested(kind: str) -> Callable[[Payment, Data, Event], Payment]:
+    def request(payment: Payment, data: Data, _: Event) -> Payment:
+        pending = PendingOperation(
+            kind, data["amount_minor"], data["operation_key"], data["due_at_ms"], data["reason"]
+        )
+        return replace(payment, pending=pending)
+
+    return request
+
+
+def _refused(payment: Payment, _data: Data, _: Event) -> Payment:
+    return replace(payment, pending=None)
+
+
+def _captured(payment: Payment, data: Data, _: Event) -> Payment:
+    captured = _with_charge(
+        payment,
+        captured=True,
+        amount_captured_minor=data["amount_minor"],
+        platform_fee_minor=data["platform_fee_minor"],
+    )
+    return replace(
+        captured,
+        status=PaymentStatus.SUCCEEDED,
+        pending=None,
+        amount_capturable_minor=0,
+        amount_received_minor=data["amount_minor"],
+    )
+
+
+def _canceled(payment: Payment, data: Data, event: Event) -> Payment:
+    return replace(
+        payment,
+        status=PaymentStatus.CANCELED,
+        pending=None,
+        amount_capturable_minor=0,
+        next_action=None,
+        canceled_at_ms=event.occurred_at_ms,
+        cancellation_reason=data["reason"],
+    )
+
+
+def _refund_requested(payment: Payment, data: Data, event: Event) -> Payment:
+    refund = Refund(
+        id=data["refund_id"],
+        charge_id=payment.latest_charge.id,
+        status=RefundStatus.PENDING,
+        amount_minor=data["amount_minor"],
+        created_ms=event.occurred_at_ms,
+        reason=data["reason"],
+        metadata=data["metadata"],
+        operation_key=data["operation_key"],
+    )
+    return replace(payment, refunds=(*payment.refunds, refund))
+
+
+def _refund_ended(status: RefundStatus) -> Callable[[Payment, Data, Event], Payment]:
+    def end(payment: Payment, data: Data, _: Event) -> Payment:
+        refunds = tuple(
+            replace(
+                refund,
+                status=status,
+                provider_reference=data["provider_reference"],
+                failure_reason=data["failure_reason"],
+            )
+            if refund.id == data["refund_id"]
+            else refund
+            for refund in payment.refunds
+        )
+        return replace(payment, refunds=refunds)
+
+    return end
+
+
+def _settled(payment: Payment, _data: Data, _: Event) -> Payment:
+    return replace(payment, settled=True)
+
+
+_UNCONFIRMED = {PaymentStatus.REQUIRES_PAYMENT_METHOD, PaymentStatus.REQUIRES_CONFIRMATION}
+
+_APPLY: Mapping[EventType, Callable[[Payment, Data, Event], Payment]] = {
+    EventType.PAYMENT_UPDATED: _updated,
+    EventType.PAYMENT_CONFIRMED: _confirmed,
+    EventType.PAYMENT_ACTION_REQUIRED: _action_required,
+    EventType.PAYMENT_AUTHORIZED: _authorized,
+    EventType.PAYMENT_DECLINED: _declined,
+    EventType.PAYMENT_OUTCOME_UNKNOWN: _outcome_unknown,
+    EventType.CAPTURE_REQUESTED: _requested("capture"),
+    EventType.CAPTURE_REFUSED: _refused,
+    EventType.PAYMENT_CAPTURED: _captured,
+    EventType.CANCELLATION_REQUESTED: _requested("cancellation"),
+    EventType.CANCELLATION_REFUSED: _refused,
+    EventType.PAYMENT_CANCELED: _canceled,
+    EventType.REFUND_REQUESTED: _refund_requested,
+    EventType.REFUND_SUCCEEDED: _refund_ended(RefundStatus.SUCCEEDED),
+    EventType.REFUND_FAILED: _refund_ended(RefundStatus.FAILED),
+    EventType.PAYMENT_SETTLED: _settled,
+}

@@ -1,0 +1,147 @@
+"""The ports: what the platform needs of the outside, as protocols; adapters implement them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from shared.domain.cards import CardNumber
+from shared.domain.changes import PaymentChange
+from shared.domain.documents import Document, DocumentWrite, Page, PageQuery, Scope
+from shared.domain.events import Event
+from shared.domain.idempotency import Answer, Claim
+from shared.domain.ledger import Journal
+from shared.domain.payment import Payment
+from shared.domain.providers import AuthorizationRequest, ProviderAnswer
+from shared.domain.risk import RiskFeatures, RiskScore
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now_ms(self) -> int:
+        """Returns milliseconds since the epoch."""
+
+
+class Entropy(Protocol):
+    """Makes unguessable text."""
+
+    def token(self, length: int) -> str:
+        """Returns that many random base-62 characters."""
+
+
+class DocumentStore(Protocol):
+    """Keeps documents and lists."""
+
+    def get(self, object_id: str) -> Document | None:
+        """Reads one document, strongly consistent."""
+
+    def get_many(self, object_ids: Sequence[str]) -> Mapping[str, Document]:
+        """Reads up to 100 documents, strongly consistent; the missing ones are left out."""
+
+    def commit(self, writes: Sequence[DocumentWrite], claim: Claim | None = None) -> None:
+        """Writes all or nothing, with the idempotency claim.
+
+        Raises: VersionConflictError when a version exists; KeyInUseError when the claim is held.
+        """
+
+    def put_events(self, events: Sequence[DocumentWrite]) -> None:
+        """Writes event objects unconditionally: the same ones again change nothing."""
+
+    def page(self, scope: Scope, collection: str, query: PageQuery) -> Page:
+        """Reads one page of a list, strongly consistent."""
+
+
+class PaymentStore(Protocol):
+    """Keeps payments: events, snapshot, journals, in one transaction."""
+
+    def load(self, payment_id: str) -> Payment | None:
+        """Reads the snapshot, strongly consistent."""
+
+    def load_many(self, payment_ids: Sequence[str]) -> Mapping[str, Payment]:
+        """Reads up to 100 snapshots; the missing ones are left out."""
+
+    def events(self, payment_id: str) -> tuple[Event, ...]:
+        """Reads all events of a payment in order."""
+
+    def commit(self, change: PaymentChange) -> None:
+        """Writes snapshot, events, journals, list rows, documents and claim, all or nothing.
+
+        Raises: VersionConflictError when another writer recorded the version (or a journal of the
+        same id exists); KeyInUseError when the claim is held by another request.
+        """
+
+
+class LedgerStore(Protocol):
+    """Reads journals."""
+
+    def journals(self, scope: Scope, payment_id: str | None = None) -> Iterator[Journal]:
+        """Reads an account's journals, or one payment's, strongly consistent."""
+
+
+class IdempotencyStore(Protocol):
+    """Keeps claims on idempotency keys."""
+
+    def find(self, key_hash: str) -> Claim | None:
+        """Reads a claim that has not expired, strongly consistent."""
+
+    def answer(self, claim: Claim, answer: Answer) -> None:
+        """Stores the first answer; later ones change nothing."""
+
+
+class Vault(Protocol):
+    """Opens cards; in card-data scope only."""
+
+    def open(self, vault_token: str, account: str) -> CardNumber:
+        """Decrypts a card, with its verification value while that is held."""
+
+
+class CardProvider(Protocol):
+    """Moves money on cards. Same idempotency key, same effect and answer.
+
+    Raises (all methods): ProviderUnavailableError when nothing was sent; UnknownOutcomeError when
+    bytes were sent and no answer was read.
+    """
+
+    name: str
+    has_sale: bool
+
+    def authorize(self, request: AuthorizationRequest) -> ProviderAnswer:
+        """Reserves money, or takes it when `request.capture`."""
+
+    def capture(self, reference: str, amount_minor: int, idempotency_key: str) -> ProviderAnswer:
+        """Takes reserved money; the rest of the reservation is given back."""
+
+    def void(self, reference: str, idempotency_key: str) -> ProviderAnswer:
+        """Gives a reservation, or a sale, back in full."""
+
+    def refund(
+        self, reference: str, refund_id: str, amount_minor: int, idempotency_key: str
+    ) -> ProviderAnswer:
+        """Gives taken money back."""
+
+
+class RiskScorer(Protocol):
+    """Scores a payment before authorization."""
+
+    def score(self, features: RiskFeatures) -> RiskScore:
+        """Returns the risk of a payment; the same features give the same score."""
+
+
+class SagaRunner(Protocol):
+    """Runs a saga to its answer."""
+
+    def run(self, saga: str, saga_input: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Runs and returns the saga's output.
+
+        Raises: UnknownOutcomeError when the answer did not come.
+        """
+
+
+class EventBus(Protocol):
+    """Announces events to whoever listens."""
+
+    def publish(self, announcements: Sequence[Mapping[str, Any]]) -> None:
+        """Announces all, or raises TransientError after which the same call may be made again.
+
+        Args: announcements: {"type": event type, "account", "livemode", "event": event id,
+        "object": object id, "created": epoch s}.
+        """

@@ -1,0 +1,70 @@
+"""What a card provider is asked and what it answers, whoever the provider is."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from shared.domain.cards import CardNumber
+
+
+class ProviderStatus(StrEnum):
+    """A provider's word on an operation."""
+
+    APPROVED = "approved"
+    DECLINED = "declined"
+    ACTION_REQUIRED = "action_required"
+    REFUSED = "refused"
+    NOTHING_TO_VOID = "nothing_to_void"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """Asks to reserve, or with `capture` to take, money from a card.
+
+    Args: reference: our own name of the attempt (the charge id), by which it can be looked up.
+    idempotency_key: a function of payment and operation alone.
+    """
+
+    account: str
+    payment_id: str
+    reference: str
+    idempotency_key: str
+    card: CardNumber
+    amount_minor: int
+    currency: str
+    capture: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Results of the issuer's checks: "pass", "fail", "unavailable", "unchecked" or None."""
+
+    cvc_check: str | None = None
+    address_line1_check: str | None = None
+    address_postal_code_check: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAnswer:
+    """What the provider said; never a guess.
+
+    Args: reference: the provider's own id. code, decline_code, message: of a decline, in Stripe's
+    terms.
+    """
+
+    status: ProviderStatus
+    reference: str
+    code: str | None = None
+    decline_code: str | None = None
+    message: str | None = None
+    authorization_code: str | None = None
+    network_transaction_id: str | None = None
+    checks: Checks = field(default_factory=Checks)
+
+
+def idempotency_key(reference: str, operation: str) -> str:
+    """Names an operation for the provider, without region, send attempt or clock.
+
+    Args: reference: charge or refund id. operation: "sale", "authorization", "capture", "void"
+    or "refund".
+    """
+    return f"{reference}/{operation}"

@@ -1,0 +1,409 @@
+"""The rules of the sandbox card network: what it answers and what it remembers.
+
+Pure functions of the remembered authorization and the command. The network's own service and its
+in-memory twin both run them. Neither a card number nor a verification value, nor a digest of one,
+is ever part of what is remembered.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from shared.domain.cards import CardNumber
+from shared.domain.ids import derive_id
+from shared.domain.providers import AuthorizationRequest, Checks, ProviderAnswer, ProviderStatus
+from shared.domain.sandbox_cards import (
+    EXPIRED_CARD,
+    INCORRECT_CVC,
+    Decline,
+    Outcome,
+    SandboxCard,
+    by_number,
+)
+
+LIVE_CARD = Decline(
+    "card_declined",
+    "test_mode_live_card",
+    "Your card was declined. Your request was in test mode, but used a non test (live) card.",
+)
+# A reference names one attempt; a second authorization of it would move the money twice.
+DUPLICATE = Decline(
+    "card_declined",
+    "duplicate_transaction",
+    "A transaction with the same reference was submitted before.",
+)
+VOIDED_BEFORE = Decline(
+    "card_declined", "generic_decline", "The authorization was voided before it arrived."
+)
+LIVE_CARD_OUTCOME = "live_card"
+VOIDED = "voided"
+
+
+class Operation(StrEnum):
+    """What the network is asked to do, and the type of the transaction it records."""
+
+    AUTHORIZATION = "authorization"
+    SALE = "sale"
+    CAPTURE = "capture"
+    REFUND = "refund"
+    VOID = "void"
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """Asks to change an authorization: capture, void or refund.
+
+    Args: amount_minor: 1 or more; None for a void. refund_id: of a refund only.
+    """
+
+    operation: Operation
+    reference: str
+    idempotency_key: str
+    amount_minor: int | None = None
+    refund_id: str | None = None
+
+
+Command = AuthorizationRequest | FollowUp
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """What the network remembers of one reference.
+
+    Args: status: "approved", "declined", "action_required", or "voided" (also when the void came
+    before the authorization: a tombstone, with empty merchant). outcome: name of the test card's
+    row. version: 1 at first, plus one per change.
+    """
+
+    reference: str
+    version: int
+    status: str
+    merchant: str = ""
+    payment_intent: str = ""
+    currency: str = ""
+    last4: str = ""
+    outcome: str = ""
+    sale: bool = False
+    authorized_minor: int = 0
+    captured_minor: int = 0
+    refunded_minor: int = 0
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Authorization":
+        """Reads an authorization back from JSON."""
+        return cls(**data)
+
+    @property
+    def refundable_minor(self) -> int:
+        """What was taken and not given back."""
+        return self.captured_minor - self.refunded_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One operation in the network's own record.
+
+    Args: id: carries `created_ms`, so that it leads to its place in the record. merchant: the
+    account. status: "approved" when it had an effect, else the answer's status.
+    """
+
+    id: str
+    type: Operation
+    status: str
+    merchant: str
+    payment_intent: str
+    reference: str
+    amount_minor: int
+    currency: str
+    idempotency_key: str
+    created_ms: int
+    refund: str | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Transaction":
+        """Reads a transaction back from JSON."""
+        return cls(**{**data, "type": Operation(data["type"])})
+
+    @property
+    def sort_key(self) -> str:
+        """Orders transactions by time."""
+        return transaction_sort_key(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a command leads to.
+
+    Args: authorization: the new state, or None when it stays. transaction: None when there is
+    nothing to record.
+    """
+
+    answer: ProviderAnswer
+    authorization: Authorization | None = None
+    transaction: Transaction | None = None
+
+
+def operation_of(command: Command) -> Operation:
+    """Names the operation of a command."""
+    if isinstance(command, FollowUp):
+        return command.operation
+    return Operation.SALE if command.capture else Operation.AUTHORIZATION
+
+
+def request_fingerprint(command: Command) -> str:
+    """Identifies what a command asks for, to refuse a key that is used for something else.
+
+    The card enters by its last four digits and expiry only: a digest of a card number would be
+    card data. The verification value stays out: it is deleted after the first attempt, and the
+    second attempt is still the same request.
+    """
+    if isinstance(command, FollowUp):
+        facts = asdict(command)
+    else:
+        card = command.card
+        facts = {
+            "merchant": command.account,
+            "payment_intent": command.payment_id,
+            "reference": command.reference,
+            "card": [card.number[-4:], card.exp_month, card.exp_year],
+            "amount": command.amount_minor,
+            "currency": command.currency,
+            "capture": command.capture,
+        }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def transaction_id(idempotency_key: str, created_ms: int) -> str:
+    """Names a transaction: time first, then a digest of its key."""
+    return f"ntx_{created_ms:013d}{derive_id('ntx', idempotency_key)[4:18]}"
+
+
+def transaction_sort_key(transaction: str) -> str:
+    """Finds a transaction's place in the record from its id alone."""
+    return f"{transaction[4:17]}#{transaction}"
+
+
+def decide(state: Authorization | None, command: Command, now_ms: int) -> Decision:
+    """Decides a command that was not seen before.
+
+    Args: state: what is remembered of the command's reference, None when nothing is.
+    """
+    if isinstance(command, AuthorizationRequest):
+        return _authorize(state, command, now_ms)
+    if command.operation is Operation.CAPTURE:
+        return _capture(state, command, now_ms)
+    if command.operation is Operation.REFUND:
+        return _refund(state, command, now_ms)
+    return _void(state, command, now_ms)
+
+
+def _authorize(state: Authorization | None, command: AuthorizationRequest, now_ms: int) -> Decision:
+    card = by_number(command.card.number)
+    answer = _verdict(state, card, command, now_ms)
+    transaction = Transaction(
+        id=transaction_id(command.idempotency_key, now_ms),
+        type=operation_of(command),
+        status=answer.status.value,
+        merchant=command.account,
+        payment_intent=command.payment_id,
+        reference=command.reference,
+        amount_minor=command.amount_minor,
+        currency=command.currency,
+        idempotency_key=command.idempotency_key,
+        created_ms=now_ms,
+    )
+    if state is not None:
+        return Decision(answer, None, transaction)
+    authorized = command.amount_minor if answer.status is ProviderStatus.APPROVED else 0
+    authorization = Authorization(
+        reference=command.reference,
+        version=1,
+        status=answer.status.value,
+        merchant=command.account,
+        payment_intent=command.payment_id,
+        currency=command.currency,
+        last4=command.card.number[-4:],
+        outcome=_outcome_name(card),
+        sale=command.capture,
+        authorized_minor=authorized,
+        captured_minor=authorized if command.capture else 0,
+    )
+    return Decision(answer, authorization, transaction)
+
+
+def _verdict(
+    state: Authorization | None,
+    card: SandboxCard | None,
+    command: AuthorizationRequest,
+    now_ms: int,
+) -> ProviderAnswer:
+    reference = transaction_id(command.idempotency_key, now_ms)
+    if state is not None:
+        return _declined(reference, VOIDED_BEFORE if state.status == VOIDED else DUPLICATE)
+    if card is None:
+        return _declined(reference, LIVE_CARD)
+    misfit = _misfit(card, command.card, now_ms)
+    if misfit is not None:
+        return _declined(reference, misfit, Checks(cvc_check=_failed_cvc(misfit, command.card)))
+    checks = Checks(cvc_check=card.cvc_check if command.card.cvc else None)
+    if card.outcome is Outcome.AUTHENTICATION_REQUIRED:
+        return ProviderAnswer(
+            status=ProviderStatus.ACTION_REQUIRED,
+            reference=reference,
+            code="authentication_required",
+            message="The card's issuer asks for an authentication of the cardholder.",
+            checks=checks,
+        )
+    if card.decline is not None:
+        checks = Checks(cvc_check=_failed_cvc(card.decline, command.card) or checks.cvc_check)
+        return _declined(reference, card.decline, checks)
+    return ProviderAnswer(
+        status=ProviderStatus.APPROVED,
+        reference=reference,
+        authorization_code=_digits("authorization", command.reference, 6),
+        network_transaction_id=_digits("network", command.reference, 15),
+        checks=checks,
+    )
+
+
+def _declined(reference: str, decline: Decline, checks: Checks | None = None) -> ProviderAnswer:
+    return ProviderAnswer(
+        status=ProviderStatus.DECLINED,
+        reference=reference,
+        code=decline.code,
+        decline_code=decline.decline_code,
+        message=decline.message,
+        checks=checks or Checks(),
+    )
+
+
+def _misfit(card: SandboxCard, given: CardNumber, now_ms: int) -> Decline | None:
+    # A card is good to the end of its month.
+    now = datetime.fromtimestamp(now_ms / 1000, tz=UTC)
+    if (given.exp_year, given.exp_month) < (now.year, now.month):
+        return EXPIRED_CARD
+    if given.cvc is None:
+        return None
+    has_form = given.cvc.isascii() and given.cvc.isdigit()
+    return None if has_form and len(given.cvc) == card.brand.cvc_length else INCORRECT_CVC
+
+
+def _failed_cvc(decline: Decline, given: CardNumber) -> str | None:
+    return "fail" if decline == INCORRECT_CVC and given.cvc is not None else None
+
+
+def _outcome_name(card: SandboxCard | None) -> str:
+    if card is None:
+        return LIVE_CARD_OUTCOME
+    return card.names[0] if card.names else card.outcome.value
+
+
+def _digits(purpose: str, reference: str, length: int) -> str:
+    digest = hashlib.sha256(f"{purpose}:{reference}".encode()).digest()
+    return f"{int.from_bytes(digest, 'big') % 10**length:0{length}d}"
+
+
+def _capture(state: Authorization | None, command: FollowUp, now_ms: int) -> Decision:
+    amount = command.amount_minor or 0
+    if state is None or state.status != ProviderStatus.APPROVED:
+        return _refused(command, now_ms, "There is no open authorization of this reference.")
+    if state.captured_minor:
+        return _refused(command, now_ms, "The authorization was captured before.")
+    if not 0 < amount <= state.authorized_minor:
+        return _refused(command, now_ms, "The amount exceeds the authorization.")
+    captured = replace(state, version=state.version + 1, captured_minor=amount)
+    return _approved(command, captured, amount, now_ms)
+
+
+def _refund(state: Authorization | None, command: FollowUp, now_ms: int) -> Decision:
+    amount = command.amount_minor or 0
+    if state is None or state.status != ProviderStatus.APPROVED or not state.captured_minor:
+        return _refused(command, now_ms, "Nothing was captured under this reference.")
+    if not 0 < amount <= state.refundable_minor:
+        return _refused(command, now_ms, "The amount exceeds what is left of the capture.")
+    refunded = replace(
+        state, version=state.version + 1, refunded_minor=state.refunded_minor + amount
+    )
+    return _approved(command, refunded, amount, now_ms)
+
+
+def _void(state: Authorization | None, command: FollowUp, now_ms: int) -> Decision:
+    if state is None:
+        tombstone = Authorization(reference=command.reference, version=1, status=VOIDED)
+        return Decision(_nothing_to_void(command, now_ms), tombstone)
+    if state.captured_minor and not state.sale:
+        return _refused(command, now_ms, "The authorization was captured; refund it instead.")
+    released = state.refundable_minor if state.sale else state.authorized_minor
+    if state.status != ProviderStatus.APPROVED or released == 0:
+        return Decision(_nothing_to_void(command, now_ms))
+    voided = replace(state, version=state.version + 1, status=VOIDED)
+    return _approved(command, voided, released, now_ms)
+
+
+def _nothing_to_void(command: FollowUp, now_ms: int) -> ProviderAnswer:
+    reference = transaction_id(command.idempotency_key, now_ms)
+    return ProviderAnswer(ProviderStatus.NOTHING_TO_VOID, reference)
+
+
+def _refused(command: FollowUp, now_ms: int, message: str) -> Decision:
+    reference = transaction_id(command.idempotency_key, now_ms)
+    return Decision(ProviderAnswer(ProviderStatus.REFUSED, reference, message=message))
+
+
+def _approved(
+    command: FollowUp, authorization: Authorization, amount_minor: int, now_ms: int
+) -> Decision:
+    transaction = Transaction(
+        id=transaction_id(command.idempotency_key, now_ms),
+        type=command.operation,
+        status=ProviderStatus.APPROVED.value,
+        merchant=authorization.merchant,
+        payment_intent=authorization.payment_intent,
+        reference=authorization.reference,
+        amount_minor=amount_minor,
+        currency=authorization.currency,
+        idempotency_key=command.idempotency_key,
+        created_ms=now_ms,
+        refund=command.refund_id,
+    )
+    answer = ProviderAnswer(ProviderStatus.APPROVED, transaction.id)
+    return Decision(answer, authorization, transaction)
+
+
+def answer_to_json(answer: ProviderAnswer) -> dict[str, Any]:
+    """Renders an answer as the network's API states it; absent facts are left out."""
+    facts = {**asdict(answer), "id": answer.reference, "status": answer.status.value}
+    del facts["reference"]
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def answer_of_json(data: Mapping[str, Any]) -> ProviderAnswer:
+    """Reads an answer of the network's API.
+
+    Raises: KeyError, TypeError or ValueError when it is none.
+    """
+    facts = dict(data)
+    return ProviderAnswer(
+        **{
+            "reference": facts.pop("id"),
+            **facts,
+            "status": ProviderStatus(data["status"]),
+            "checks": Checks(**data["checks"]),
+        }
+    )
+
+
+def transaction_to_json(transaction: Transaction) -> dict[str, Any]:
+    """Renders a transaction as the network's API states it; `created` is in epoch seconds."""
+    facts = asdict(transaction)
+    created_ms, amount = facts.pop("created_ms"), facts.pop("amount_minor")
+    return {
+        **facts,
+        "type": transaction.type.value,
+        "amount": amount,
+        "created": created_ms // 1000,
+    }

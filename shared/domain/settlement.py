@@ -1,0 +1,30 @@
+"""Settlement: captured funds become due to the merchant and enter a batch."""
+
+from datetime import UTC, datetime
+
+from shared.domain.changes import Context, PaymentChange, advance
+from shared.domain.events import EventType
+from shared.domain.payment import Payment, PaymentStatus
+from shared.domain.postings import operation_of, post
+
+
+def batch_id(payment: Payment, now_ms: int) -> str:
+    """Names the settlement batch: one per provider, currency and UTC day."""
+    day = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+    return f"{payment.latest_charge.provider}/{payment.currency}/{day}"
+
+
+def settle(payment: Payment, context: Context) -> PaymentChange | None:
+    """Moves what is left of a capture, after fees and refunds, from pending to available.
+
+    Returns: the change, or None when the payment is settled already or took no money.
+    """
+    if payment.settled or payment.status is not PaymentStatus.SUCCEEDED:
+        return None
+    charge = payment.latest_charge
+    net = payment.amount_received_minor - charge.platform_fee_minor - payment.refunded_minor
+    data = {"amount_minor": net, "batch": batch_id(payment, context.now_ms)}
+    after, events = advance(payment, payment.id, [(EventType.PAYMENT_SETTLED, data)], context)
+    kind = "settle" if net >= 0 else "settle_negative"
+    journal = post(kind, operation_of(payment, charge, context.now_ms), {"amount": abs(net)})
+    return PaymentChange(payment.version, after, events, (journal,) if journal else ())

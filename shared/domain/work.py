@@ -1,0 +1,98 @@
+"""The state of a saga: what was asked, by whom, and under which idempotency key."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.domain.changes import Context, PaymentChange
+from shared.domain.errors import InvariantError, VersionConflictError
+from shared.domain.idempotency import Claim
+from shared.domain.payment import Payment
+
+if TYPE_CHECKING:
+    from shared.domain.ports import PaymentStore
+
+# How long an operation may be unrecorded before somebody must look after it.
+DUE_AFTER_MS = 60_000
+_COMMIT_ATTEMPTS_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What every saga's input carries.
+
+    Args: saga: name. payment_id, account, livemode: whose payment. request_id, idempotency_key:
+    of the API call. claim: to be made with the first write. order: the saga's own parameters.
+    """
+
+    saga: str
+    payment_id: str
+    account: str
+    livemode: bool
+    request_id: str
+    idempotency_key: str | None
+    claim: Claim | None
+    order: Mapping[str, Any]
+
+    @property
+    def operation_key(self) -> str | None:
+        """Names the request to its retries; None without an idempotency key."""
+        return self.claim.key_hash if self.claim else None
+
+    def context(self, now_ms: int) -> Context:
+        """Returns who asks, and when."""
+        return Context(now_ms, self.request_id, self.idempotency_key)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the JSON that starts a saga."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "Work":
+        """Reads a saga's state; the results of its steps beside the input are ignored."""
+        claim = state["claim"]
+        return cls(
+            saga=state["saga"],
+            payment_id=state["payment_id"],
+            account=state["account"],
+            livemode=state["livemode"],
+            request_id=state["request_id"],
+            idempotency_key=state["idempotency_key"],
+            claim=Claim(**claim) if claim else None,
+            order=state["order"],
+        )
+
+
+def load_payment(payments: "PaymentStore", payment_id: str) -> Payment:
+    """Reads a payment that must exist.
+
+    Raises: InvariantError when it does not.
+    """
+    payment = payments.load(payment_id)
+    if payment is None:
+        raise InvariantError(f"{payment_id} does not exist")
+    return payment
+
+
+def commit_latest(
+    payments: "PaymentStore",
+    payment: Payment,
+    decide: Callable[[Payment], PaymentChange | None],
+) -> Payment:
+    """Commits what `decide` makes of the state, deciding again when another writer was first.
+
+    Args: payment: the state as last read. decide: returns None when nothing is left to do.
+    Returns: the state after the change, or as it is.
+    Raises: VersionConflictError when other writers win too often; KeyInUseError.
+    """
+    for _ in range(_COMMIT_ATTEMPTS_MAX):
+        change = decide(payment)
+        if change is None:
+            return payment
+        try:
+            payments.commit(change)
+        except VersionConflictError:
+            payment = load_payment(payments, payment.id)
+        else:
+            return change.payment
+    raise VersionConflictError(f"{payment.id} changes too often; try again")
