@@ -1,0 +1,100 @@
+"""A card provider in memory: the sandbox network's rules without its service."""
+
+from typing import Protocol
+
+from shared.domain.errors import InvariantError
+from shared.domain.ports import Clock
+from shared.domain.providers import AuthorizationRequest, ProviderAnswer
+from shared.domain.sandbox_network import (
+    Authorization,
+    Command,
+    FollowUp,
+    Operation,
+    Transaction,
+    decide,
+    operation_of,
+    request_fingerprint,
+)
+
+
+class FaultHook(Protocol):
+    """Fails a call before it is sent, or after it took effect.
+
+    Raises: what the provider shall fail with, such as ProviderUnavailableError before the send
+    and UnknownOutcomeError after the effect.
+    """
+
+    def __call__(self, moment: str, command: Command) -> None:
+        """Is called with the moment "before_send" and then "after_effect" of every command."""
+
+
+def no_fault(moment: str, command: Command) -> None:
+    """Lets every call through."""
+
+
+class MemoryProvider:
+    """Answers as the sandbox network does and remembers what it did.
+
+    Args: has_sale: whether money can be taken in one call. fault: where a test breaks the
+    connection; may be set later too.
+    """
+
+    name = "sandbox"
+
+    def __init__(self, clock: Clock, *, has_sale: bool = True, fault: FaultHook = no_fault) -> None:
+        self.has_sale = has_sale
+        self.fault = fault
+        self.authorizations: dict[str, Authorization] = {}
+        self.transactions: list[Transaction] = []
+        self._clock = clock
+        self._answers: dict[str, tuple[str, ProviderAnswer]] = {}
+
+    def authorize(self, request: AuthorizationRequest) -> ProviderAnswer:
+        """Reserves money, or takes it when `request.capture`."""
+        return self._run(request)
+
+    def capture(self, reference: str, amount_minor: int, idempotency_key: str) -> ProviderAnswer:
+        """Takes reserved money; the rest of the reservation is given back."""
+        return self._run(FollowUp(Operation.CAPTURE, reference, idempotency_key, amount_minor))
+
+    def void(self, reference: str, idempotency_key: str) -> ProviderAnswer:
+        """Gives a reservation, or a sale, back in full."""
+        return self._run(FollowUp(Operation.VOID, reference, idempotency_key))
+
+    def refund(
+        self, reference: str, refund_id: str, amount_minor: int, idempotency_key: str
+    ) -> ProviderAnswer:
+        """Gives taken money back."""
+        return self._run(
+            FollowUp(Operation.REFUND, reference, idempotency_key, amount_minor, refund_id)
+        )
+
+    def effects(self, *types: Operation) -> list[Transaction]:
+        """Returns the approved transactions, of the given types or all, oldest first."""
+        return [
+            transaction
+            for transaction in self.transactions
+            if transaction.status == "approved" and (not types or transaction.type in types)
+        ]
+
+    def _run(self, command: Command) -> ProviderAnswer:
+        self.fault("before_send", command)
+        answer = self._answer(command)
+        self.fault("after_effect", command)
+        return answer
+
+    def _answer(self, command: Command) -> ProviderAnswer:
+        fingerprint = request_fingerprint(command)
+        seen = self._answers.get(command.idempotency_key)
+        if seen is not None:
+            if seen[0] != fingerprint:
+                raise InvariantError(f"{operation_of(command)} reuses a provider key")
+            return seen[1]
+        state = self.authorizations.get(command.reference)
+        decision = decide(state, command, self._clock.now_ms())
+        if decision.authorization is not None:
+            self.authorizations[command.reference] = decision.authorization
+        if decision.transaction is not None:
+            self.transactions.append(decision.transaction)
+        self._answers[command.idempotency_key] = fingerprint, decision.answer
+        return decision.answer
