@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.domain import sandbox_cards
 from shared.domain.cards import CardNumber
+from shared.domain.errors import NotFoundError
+from shared.domain.ids import derive_id
 
 # PCI DSS 3.3.1 forbids to keep the security code after authorization; nobody waits longer for it.
 VERIFICATION_RETENTION_S = 600
+FINGERPRINT_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +60,27 @@ class VerificationDeletions(Protocol):
 
         Raises: TransientError when that could not be arranged.
         """
+
+
+def vault_token_for(account: str, card: CardNumber, request: str, fingerprint: str) -> str:
+    """Names a sealed card; the same card in the same request has the same name.
+
+    The name tells nothing about the number: of it, only the keyed fingerprint goes in.
+    """
+    return derive_id("vlt", account, request, fingerprint, f"{card.exp_year}-{card.exp_month}")
+
+
+def open_sandbox_card(vault_token: str) -> CardNumber:
+    """Opens a test card that is used by name; the table of test cards is its vault.
+
+    Raises: NotFoundError when there is none of that name.
+    """
+    card = sandbox_cards.by_vault_token(vault_token)
+    if card is None:
+        raise no_such_card()
+    return CardNumber(card.number, sandbox_cards.EXP_MONTH, sandbox_cards.EXP_YEAR, card.cvc)
+
+
+def no_such_card() -> NotFoundError:
+    """Says that an account has no such card, whoever else may have it."""
+    return NotFoundError("No such card.", code="resource_missing")
