@@ -164,7 +164,7 @@ def record_answer(
             (EventType.PAYMENT_ACTION_REQUIRED, {"next_action": {"type": "use_stripe_sdk"}})
         ]
         journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
-        return _answered(payment, drafts, journals, context, charged=False)
+        return _ended(payment, drafts, journals, context, listed=False)
     if answer.status is not ProviderStatus.APPROVED:
         failure = {
             "code": answer.code or "card_declined",
@@ -173,7 +173,7 @@ def record_answer(
         }
         draft = _declined_draft(failure, risk, answer)
         journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
-        return _answered(payment, [draft], journals, context)
+        return _ended(payment, [draft], journals, context)
     drafts = [
         (
             EventType.PAYMENT_AUTHORIZED,
@@ -187,12 +187,12 @@ def record_answer(
         )
     ]
     if not sale:
-        return _answered(payment, drafts, (), context)
+        return _ended(payment, drafts, (), context)
     drafts.append(captured_draft(payment, charge, payment.amount_minor))
     journals = captured_journals(
         payment, operation_of(payment, charge, context.now_ms), payment.amount_minor
     )
-    return _answered(payment, drafts, journals, context)
+    return _ended(payment, drafts, journals, context)
 
 
 def _declined_draft(
@@ -209,24 +209,25 @@ def _declined_draft(
     )
 
 
-def _answered(
+def _ended(
     payment: Payment,
     drafts: Sequence[Draft],
     journals: tuple[Journal, ...],
     context: Context,
     *,
-    charged: bool = True,
+    listed: bool = True,
+    asked: bool = True,
 ) -> PaymentChange:
     charge = payment.latest_charge
     after, events = advance(payment, payment.id, drafts, context)
-    listed = _entries("charge", payment, charge.created_ms, charge.id) if charged else ()
+    entries = _entries("charge", payment, charge.created_ms, charge.id) if listed else ()
     return PaymentChange(
         payment.version,
         after,
         events,
         journals,
-        listed=listed,
-        verification_used=charge.card.vault_token,
+        listed=entries,
+        verification_used=charge.card.stored_token if asked else None,
     )
 
 
@@ -238,7 +239,7 @@ def record_unknown(payment: Payment, context: Context) -> PaymentChange:
     )
     after, events = advance(payment, payment.id, [draft], context)
     return PaymentChange(
-        payment.version, after, events, verification_used=payment.latest_charge.card.vault_token
+        payment.version, after, events, verification_used=payment.latest_charge.card.stored_token
     )
 
 
@@ -258,4 +259,4 @@ def release(
     }
     draft = _declined_draft(failure, {**(risk or {}), "blocked": blocked}, None)
     journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
-    return _answered(payment, [draft], journals, context)
+    return _ended(payment, [draft], journals, context, asked=False)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+SANDBOX_TOKEN_PREFIX = "test:"
+
 
 @dataclass(frozen=True, slots=True)
 class CardSummary:
@@ -23,6 +25,11 @@ class CardSummary:
     country: str
     fingerprint: str
     network_risk: str = "normal"
+
+    @property
+    def stored_token(self) -> str | None:
+        """The vault token, or None for a sandbox card that the vault knows without storing it."""
+        return None if self.vault_token.startswith(SANDBOX_TOKEN_PREFIX) else self.vault_token
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "CardSummary":

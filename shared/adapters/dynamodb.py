@@ -1,0 +1,209 @@
+"""What the DynamoDB adapters share: clients, item text, transactions and their refusals."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import ClientError
+
+from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.errors import KeyInUseError, TransientError, VersionConflictError
+from shared.domain.idempotency import LEASE_MS, Claim
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+    from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+TRANSACTION_ITEMS_MAX = 100
+_BATCH_READ_MAX = 100
+_BATCH_TRIES_MAX = 8
+_RETRYABLE_REASONS = {"ThrottlingError", "ProvisionedThroughputExceeded"}
+_RETRYABLE_ERRORS = {
+    "ThrottlingException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "InternalServerError",
+    "TransactionInProgressException",
+}
+
+Item = Mapping[str, Any]
+
+
+def dump(value: object) -> dict[str, str]:
+    """Writes JSON into a string attribute: one parse, no decimals, the same text everywhere."""
+    return {"S": json.dumps(value, separators=(",", ":"), sort_keys=True)}
+
+
+def load(item: Item, name: str) -> Any:
+    """Reads a JSON attribute."""
+    return json.loads(item[name]["S"])
+
+
+def mode(livemode: bool) -> str:  # noqa: FBT001 - the one fact it is about
+    """Names a mode in keys."""
+    return "live" if livemode else "test"
+
+
+def put_new(table: str, item: Item) -> "TransactWriteItemTypeDef":
+    """Puts an item that must not exist."""
+    return put(table, item, "attribute_not_exists(pk)")
+
+
+def put(
+    table: str, item: Item, condition: str | None = None, values: Item | None = None
+) -> "TransactWriteItemTypeDef":
+    """Puts an item under a condition."""
+    operation: dict[str, Any] = {"TableName": table, "Item": item}
+    if condition:
+        operation["ConditionExpression"] = condition
+    if values:
+        operation["ExpressionAttributeValues"] = values
+    return cast("TransactWriteItemTypeDef", {"Put": operation})
+
+
+def put_version(table: str, item: Item, before_version: int) -> "TransactWriteItemTypeDef":
+    """Puts a versioned item over exactly the version it builds on; 0 means that it is new."""
+    if before_version == 0:
+        return put_new(table, item)
+    return put(table, item, "version = :before", {":before": {"N": str(before_version)}})
+
+
+def put_claim(table: str, claim: Claim) -> "TransactWriteItemTypeDef":
+    """Puts a claim where the key is free, expired, or left behind by a dead request of its own."""
+    now_ms = claim.lease_until_ms - LEASE_MS
+    return put(
+        table,
+        claim_item(claim),
+        "attribute_not_exists(pk) OR expires_at < :now_s OR (fingerprint = :fingerprint"
+        " AND attribute_not_exists(answer_status) AND lease_until < :now_ms)",
+        {
+            ":now_s": {"N": str(now_ms // 1000)},
+            ":now_ms": {"N": str(now_ms)},
+            ":fingerprint": {"S": claim.fingerprint},
+        },
+    )
+
+
+def claim_item(claim: Claim) -> dict[str, Any]:
+    """Writes a claim as an item."""
+    item: dict[str, Any] = {
+        "pk": {"S": claim.key_hash},
+        "fingerprint": {"S": claim.fingerprint},
+        "endpoint": {"S": claim.endpoint},
+        "lease_until": {"N": str(claim.lease_until_ms)},
+        "expires_at": {"N": str(claim.expires_at_s)},
+    }
+    if claim.answer is not None:
+        item["answer_status"] = {"N": str(claim.answer.status)}
+        item["answer_body"] = {"S": claim.answer.body}
+    return item
+
+
+def document_item(document: Document) -> dict[str, Any]:
+    """Writes a document as an item."""
+    item: dict[str, Any] = {
+        "pk": {"S": document.id},
+        "sk": {"S": "OBJECT"},
+        "kind": {"S": document.kind},
+        "account": {"S": document.account},
+        "livemode": {"BOOL": document.livemode},
+        "version": {"N": str(document.version)},
+        "created_ms": {"N": str(document.created_ms)},
+        "body": dump(document.data),
+    }
+    if document.expires_at_s is not None:
+        item["expires_at"] = {"N": str(document.expires_at_s)}
+    return item
+
+
+def list_key(account: str, *, livemode: bool, collection: str) -> str:
+    """Names the partition of a list; the last part is the shard a hot merchant would spread."""
+    return f"LIST#{account}#{mode(livemode)}#{collection}#0"
+
+
+def list_item(document: Document, entry: ListEntry) -> dict[str, Any]:
+    """Writes a list row of a document's account."""
+    return list_row(document.account, entry, livemode=document.livemode)
+
+
+def list_row(account: str, entry: ListEntry, *, livemode: bool) -> dict[str, Any]:
+    """Writes a list row."""
+    key = list_key(account, livemode=livemode, collection=entry.collection)
+    return {"pk": {"S": key}, "sk": {"S": sort_key(entry.created_ms, entry.object_id)}}
+
+
+def sort_key(created_ms: int, object_id: str) -> str:
+    """Orders list rows by time, then id."""
+    return f"{created_ms:013d}#{object_id}"
+
+
+def document_operations(
+    table: str, writes: Sequence[DocumentWrite]
+) -> list["TransactWriteItemTypeDef"]:
+    """Returns the operations of document writes."""
+    operations: list[TransactWriteItemTypeDef] = []
+    for write in writes:
+        document = write.document
+        operations.append(put_version(table, document_item(document), document.version - 1))
+        operations += [put(table, list_item(document, entry)) for entry in write.listed]
+        for entry in write.unlisted:
+            operation = {"TableName": table, "Key": list_item(document, entry)}
+            operations.append(cast("TransactWriteItemTypeDef", {"Delete": operation}))
+    return operations
+
+
+def transact(
+    client: "DynamoDBClient",
+    operations: Sequence["TransactWriteItemTypeDef"],
+    claim_index: int | None = None,
+) -> None:
+    """Writes all or nothing.
+
+    Args: claim_index: which operation is the claim on the idempotency key.
+    Raises: KeyInUseError when the claim was refused; VersionConflictError when another condition
+    was, or another transaction was at the same item; TransientError when throttled.
+    """
+    try:
+        client.transact_write_items(TransactItems=list(operations))
+    except ClientError as error:
+        raise _translated(error, claim_index) from error
+
+
+def _translated(error: ClientError, claim_index: int | None) -> Exception:
+    code = error.response["Error"]["Code"]
+    if code in _RETRYABLE_ERRORS:
+        return TransientError("The store is busy; try again.")
+    if code != "TransactionCanceledException":
+        return error
+    reasons = [r.get("Code", "None") for r in _cancellation_reasons(error)]
+    if claim_index is not None and reasons[claim_index] == "ConditionalCheckFailed":
+        return KeyInUseError("The idempotency key is in use.")
+    if {"ConditionalCheckFailed", "TransactionConflict"} & set(reasons):
+        return VersionConflictError("Another request changed this object first.")
+    if _RETRYABLE_REASONS & set(reasons):
+        return TransientError("The store is busy; try again.")
+    return error
+
+
+def _cancellation_reasons(error: ClientError) -> Sequence[Mapping[str, str]]:
+    return cast("Sequence[Mapping[str, str]]", error.response.get("CancellationReasons", []))
+
+
+def batch_get(
+    client: "DynamoDBClient", table: str, keys: Sequence[Item]
+) -> Iterator[Mapping[str, Any]]:
+    """Reads items by key, strongly consistent.
+
+    Raises: TransientError when some stay unread after a bounded number of tries.
+    """
+    for start in range(0, len(keys), _BATCH_READ_MAX):
+        pending: Any = {table: {"Keys": keys[start : start + _BATCH_READ_MAX]}}
+        pending[table]["ConsistentRead"] = True
+        for _ in range(_BATCH_TRIES_MAX):
+            answer = client.batch_get_item(RequestItems=pending)
+            yield from answer["Responses"].get(table, [])
+            pending = answer.get("UnprocessedKeys") or {}
+            if not pending:
+                break
+        else:
+            raise TransientError("The store is busy; try again.")

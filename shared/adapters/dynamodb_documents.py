@@ -1,0 +1,184 @@
+"""Documents, lists and idempotency claims in DynamoDB."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from shared.adapters import dynamodb
+from shared.domain.documents import Document, DocumentWrite, Page, PageQuery, Scope
+from shared.domain.errors import TransientError
+from shared.domain.idempotency import Answer, Claim
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+
+    from shared.domain.ports import Clock
+
+_WRITE_BATCH_MAX = 25
+_WRITE_TRIES_MAX = 8
+_FIRST, _LAST = "0", "~"
+
+
+class DynamoDocumentStore:
+    """Implements DocumentStore.
+
+    Args: table: of the objects. idempotency_table: for claims made with a write.
+    """
+
+    def __init__(self, client: "DynamoDBClient", table: str, idempotency_table: str) -> None:
+        self._client = client
+        self._table = table
+        self._idempotency_table = idempotency_table
+
+    def get(self, object_id: str) -> Document | None:
+        """Reads one document, strongly consistent."""
+        answer = self._client.get_item(
+            TableName=self._table, Key=_key(object_id), ConsistentRead=True
+        )
+        return _document(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, object_ids: Sequence[str]) -> Mapping[str, Document]:
+        """Reads up to 100 documents; the missing ones are left out."""
+        keys = [_key(object_id) for object_id in dict.fromkeys(object_ids)]
+        items = dynamodb.batch_get(self._client, self._table, keys) if keys else ()
+        documents = [_document(item) for item in items]
+        return {document.id: document for document in documents}
+
+    def commit(self, writes: Sequence[DocumentWrite], claim: Claim | None = None) -> None:
+        """Writes all or nothing, with the claim."""
+        operations = dynamodb.document_operations(self._table, writes)
+        if claim is not None:
+            operations.append(dynamodb.put_claim(self._idempotency_table, claim))
+        claim_index = len(operations) - 1 if claim is not None else None
+        dynamodb.transact(self._client, operations, claim_index)
+
+    def put_events(self, events: Sequence[DocumentWrite]) -> None:
+        """Writes event objects and their rows; the same ones again change nothing."""
+        items: list[Any] = []
+        for event in events:
+            items.append(dynamodb.document_item(event.document))
+            items += [dynamodb.list_item(event.document, entry) for entry in event.listed]
+        for start in range(0, len(items), _WRITE_BATCH_MAX):
+            self._put_batch(items[start : start + _WRITE_BATCH_MAX])
+
+    def _put_batch(self, items: Sequence[Any]) -> None:
+        pending: Any = {self._table: [{"PutRequest": {"Item": item}} for item in items]}
+        for _ in range(_WRITE_TRIES_MAX):
+            answer = self._client.batch_write_item(RequestItems=pending)
+            pending = answer.get("UnprocessedItems") or {}
+            if not pending:
+                return
+        raise TransientError("The store is busy; try again.")
+
+    def page(self, scope: Scope, collection: str, query: PageQuery) -> Page:
+        """Reads one page of a list, strongly consistent, newest first."""
+        upward = query.before is not None
+        low, high = _bounds(query)
+        if low > high:
+            return Page()
+        key = dynamodb.list_key(scope.account, livemode=scope.livemode, collection=collection)
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
+            ExpressionAttributeValues={
+                ":pk": {"S": key},
+                ":low": {"S": low},
+                ":high": {"S": high},
+            },
+            ScanIndexForward=upward,
+            ConsistentRead=True,
+            # One more tells whether there are more; two more make up for the cursor's own row.
+            Limit=query.limit + 2,
+        )
+        cursors = {dynamodb.sort_key(*cursor) for cursor in (query.after, query.before) if cursor}
+        rows = [item["sk"]["S"] for item in answer["Items"] if item["sk"]["S"] not in cursors]
+        ids = [row.partition("#")[2] for row in rows[: query.limit]]
+        return Page(tuple(reversed(ids) if upward else ids), len(rows) > query.limit)
+
+
+def _bounds(query: PageQuery) -> tuple[str, str]:
+    lows, highs = [_FIRST], [_LAST]
+    if query.created_from_ms is not None:
+        lows.append(f"{query.created_from_ms:013d}")
+    if query.created_to_ms is not None:
+        highs.append(f"{query.created_to_ms:013d}#{_LAST}")
+    if query.before is not None:
+        lows.append(dynamodb.sort_key(*query.before))
+    if query.after is not None:
+        highs.append(dynamodb.sort_key(*query.after))
+    return max(lows), min(highs)
+
+
+def _key(object_id: str) -> dict[str, Any]:
+    return {"pk": {"S": object_id}, "sk": {"S": "OBJECT"}}
+
+
+def _document(item: Mapping[str, Any]) -> Document:
+    return Document(
+        id=item["pk"]["S"],
+        kind=item["kind"]["S"],
+        account=item["account"]["S"],
+        livemode=item["livemode"]["BOOL"],
+        version=int(item["version"]["N"]),
+        created_ms=int(item["created_ms"]["N"]),
+        data=dynamodb.load(item, "body"),
+        expires_at_s=int(item["expires_at"]["N"]) if "expires_at" in item else None,
+    )
+
+
+def document_of_image(image: Mapping[str, Any]) -> Document:
+    """Reads a document from a stream record's image."""
+    return _document(image)
+
+
+class DynamoIdempotencyStore:
+    """Implements IdempotencyStore."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, clock: "Clock") -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock
+
+    def find(self, key_hash: str) -> Claim | None:
+        """Reads a claim; one past its expiry counts as absent however late the store drops it."""
+        answer = self._client.get_item(
+            TableName=self._table, Key={"pk": {"S": key_hash}}, ConsistentRead=True
+        )
+        if "Item" not in answer:
+            return None
+        claim = _claim(answer["Item"])
+        return claim if claim.expires_at_s * 1000 > self._clock.now_ms() else None
+
+    def answer(self, claim: Claim, answer: Answer) -> None:
+        """Stores the first answer of a claim; a later one finds it there and changes nothing."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": claim.key_hash}},
+                UpdateExpression="SET answer_status = :status, answer_body = :body",
+                ConditionExpression="fingerprint = :fingerprint"
+                " AND attribute_not_exists(answer_status)",
+                ExpressionAttributeValues={
+                    ":status": {"N": str(answer.status)},
+                    ":body": {"S": answer.body},
+                    ":fingerprint": {"S": claim.fingerprint},
+                },
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+
+
+def _claim(item: Mapping[str, Any]) -> Claim:
+    answer = None
+    if "answer_status" in item:
+        answer = Answer(int(item["answer_status"]["N"]), item["answer_body"]["S"])
+    return Claim(
+        key_hash=item["pk"]["S"],
+        fingerprint=item["fingerprint"]["S"],
+        endpoint=item["endpoint"]["S"],
+        lease_until_ms=int(item["lease_until"]["N"]),
+        expires_at_s=int(item["expires_at"]["N"]),
+        answer=answer,
+    )
