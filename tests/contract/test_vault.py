@@ -8,6 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from shared.adapters.memory import MemoryClock
 from shared.adapters.memory_vault import MemoryVault
 from shared.adapters.vault_kms import DynamoVerifications, KmsCardSealer, KmsVault
 from shared.domain.cards import CardNumber
@@ -18,21 +19,13 @@ from shared.domain.vault import CardSealer, Verifications
 VISA = CardNumber("4242424242424242", 12, 2040, "987")
 
 
-class StoppedClock:
-    def __init__(self) -> None:
-        self.ms = 1_800_000_000_000
-
-    def now_ms(self) -> int:
-        return self.ms
-
-
 @dataclass
 class Subject:
     sealer: CardSealer
     vault: Vault
     verifications: Verifications
     scheduled: list[str]
-    clock: StoppedClock
+    clock: MemoryClock
 
 
 class Deletions:
@@ -43,12 +36,12 @@ class Deletions:
         self.scheduled.append(vault_token)
 
 
-def _memory(clock: StoppedClock) -> Subject:
+def _memory(clock: MemoryClock) -> Subject:
     vault = MemoryVault(clock)
     return Subject(vault, vault, vault, vault.scheduled, clock)
 
 
-def _kms(clock: StoppedClock) -> Subject:
+def _kms(clock: MemoryClock) -> Subject:
     dynamodb = boto3.client("dynamodb", region_name="us-east-1")
     kms = boto3.client("kms", region_name="us-east-1")
     dynamodb.create_table(
@@ -84,10 +77,10 @@ def subject(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     if request.param == "memory":
-        yield _memory(StoppedClock())
+        yield _memory(MemoryClock())
         return
     with mock_aws():
-        yield _kms(StoppedClock())
+        yield _kms(MemoryClock())
 
 
 def test_vault_sealed_card_opens_to_itself(subject: Subject) -> None:
@@ -133,9 +126,9 @@ def test_vault_unknown_token_finds_no_card(subject: Subject) -> None:
 def test_vault_code_is_absent_from_its_expiry_on(subject: Subject) -> None:
     sealed = subject.sealer.seal("acct_1", VISA, "r1")
     # one millisecond before the ten minutes are over
-    subject.clock.ms += 599_999
+    subject.clock.advance(599_999)
     assert subject.vault.open(sealed.vault_token, "acct_1").cvc == "987"
-    subject.clock.ms += 1
+    subject.clock.advance(1)
     assert subject.vault.open(sealed.vault_token, "acct_1").cvc is None
     assert subject.vault.open(sealed.vault_token, "acct_1").number == VISA.number
 

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from shared.adapters import vault_kms
+from shared.adapters.memory import MemoryClock
 from shared.adapters.vault_kms import KmsCardSealer, KmsVault
 from shared.adapters.verification_queue import SqsVerificationDeletions
 from shared.domain.cards import CardNumber
@@ -18,14 +19,6 @@ from shared.domain.errors import InvariantError, NotFoundError, TransientError
 from shared.domain.vault import SealedCard
 
 VISA = CardNumber("4242424242424242", 12, 2040, "987")
-
-
-class StoppedClock:
-    def __init__(self) -> None:
-        self.ms = 1_800_000_000_000
-
-    def now_ms(self) -> int:
-        return self.ms
 
 
 class CountingKms:
@@ -53,7 +46,7 @@ class Subject:
     dynamodb: Any
     sqs: Any
     queue_url: str
-    clock: StoppedClock
+    clock: MemoryClock
 
     def seal(self, account: str = "acct_1", request: str = "r1") -> SealedCard:
         return self.sealer.seal(account, VISA, request)
@@ -93,7 +86,7 @@ def _subject() -> Subject:
     data_key = kms.create_key()["KeyMetadata"]["Arn"]
     mac_key = kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
     queue_url = sqs.create_queue(QueueName="verifications")["QueueUrl"]
-    clock = StoppedClock()
+    clock = MemoryClock()
     sealer = KmsCardSealer(
         dynamodb=dynamodb,
         kms=kms,  # type: ignore[arg-type]
@@ -176,10 +169,10 @@ def test_vault_opens_a_card_with_one_query_and_one_unwrapping(subject: Subject) 
 
 def test_data_key_of_an_account_is_made_anew_after_five_minutes(subject: Subject) -> None:
     subject.seal(request="r1")
-    subject.clock.ms += vault_kms.KEY_LIFETIME_MS - 1
+    subject.clock.advance(vault_kms.KEY_LIFETIME_MS - 1)
     subject.seal(request="r2")
     assert subject.kms.calls.count("generate_data_key") == 1
-    subject.clock.ms += 1
+    subject.clock.advance(1)
     subject.seal(request="r3")
     assert subject.kms.calls.count("generate_data_key") == 2
 
@@ -187,7 +180,7 @@ def test_data_key_of_an_account_is_made_anew_after_five_minutes(subject: Subject
 def test_data_key_in_the_clear_is_forgotten_after_five_minutes(subject: Subject) -> None:
     sealed = subject.seal()
     subject.vault.open(sealed.vault_token, "acct_1")
-    subject.clock.ms += vault_kms.KEY_LIFETIME_MS
+    subject.clock.advance(vault_kms.KEY_LIFETIME_MS)
     subject.vault.open(sealed.vault_token, "acct_1")
     assert subject.kms.calls.count("decrypt") == 2
 
