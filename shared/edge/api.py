@@ -1,0 +1,434 @@
+"""The merchant API's pipeline: from an API Gateway event to Stripe's answer.
+
+Order of the checks: who asks, what was sent (size, encoding, card data), route, parameters,
+expansions, idempotency key; then the operation runs.
+"""
+
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Protocol, TypeVar
+
+from aws_lambda_powertools.logging import Logger
+
+from shared.domain.documents import Scope
+from shared.domain.errors import KeyInUseError, PaymentError
+from shared.domain.idempotency import Answer, Claim
+from shared.domain.ids import derive_id
+from shared.domain.ports import Clock, Entropy, IdempotencyStore
+from shared.edge.auth import ApiKey, KeyDirectory, KeyKind, authenticate
+from shared.edge.card_guard import refuse_card_data
+from shared.edge.expand import Plan, plan_expansions, take_expansions
+from shared.edge.http import HttpRequest
+from shared.edge.idempotency import Claimed, checked_key, claim_key, key_in_use
+from shared.edge.load import Json, Loader
+from shared.edge.params import Params, Tree, canonical, decode, parse
+from shared.wire.errors import (
+    ECHO_LENGTH_MAX,
+    RequestError,
+    WireError,
+    unexpected_error,
+    wire_error,
+)
+from shared.wire.json import dump
+
+API_VERSION = "2026-10-28.endive"
+REQUEST_ID_LENGTH = 14
+ID_LENGTH = 24
+
+_VERSION_FORM = re.compile(r"[0-9A-Za-z.\-]{1,64}")
+_METHODS = frozenset({"GET", "POST", "DELETE"})
+_GUARDED_HEADERS = ("idempotency-key", "stripe-version", "stripe-account", "stripe-context")
+
+M = TypeVar("M", bound=Params)
+# Replaces card data by a keyed digest, so that it can be compared and not recovered.
+Conceal = Callable[[str], str]
+
+logger = Logger(service="farthing")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiPorts:
+    """What the pipeline needs of the outside.
+
+    Args: region: this deployment's, compared with an account's home.
+    """
+
+    keys: KeyDirectory
+    idempotency: IdempotencyStore
+    clock: Clock
+    entropy: Entropy
+    region: str
+    load: Loader
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an operation answers.
+
+    Args: began: the operation changed something and the answer is not stored yet: the pipeline
+    stores it for retries. An answer stored by `Request.answered` needs no second store.
+    """
+
+    status: int
+    body: Json
+    began: bool = False
+
+
+class Render(Protocol):
+    """Writes a body as it is sent, expanded."""
+
+    def __call__(self, body: Json) -> str:
+        """Returns JSON text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[M]):
+    """A checked request.
+
+    Args: path: values of the path's placeholders. claim: to be made in the transaction that
+    first changes anything, None without an idempotency key. resumed: an earlier run of this
+    request died after its first write.
+    """
+
+    scope: Scope
+    request_id: str
+    params: M
+    path: Mapping[str, str]
+    now_ms: int
+    api_key_kind: KeyKind
+    idempotency_key: str | None
+    claim: Claim | None
+    resumed: bool
+    entropy: Entropy
+    render: Render
+
+    def answered(self, reply: Reply) -> Claim | None:
+        """Returns the claim with its answer inside, for a commit that does the whole request."""
+        if self.claim is None:
+            return None
+        return replace(self.claim, answer=Answer(reply.status, self.render(reply.body)))
+
+    def new_id(self, prefix: str) -> str:
+        """Names a new object; a resumed request gets the same name again."""
+        if self.claim is None or self.idempotency_key is None:
+            return f"{prefix}_{self.entropy.token(ID_LENGTH)}"
+        mode = "live" if self.scope.livemode else "test"
+        # The expiry tells this use of the key from one more than a day later.
+        use = str(self.claim.expires_at_s)
+        return derive_id(prefix, self.scope.account, mode, self.idempotency_key, use)
+
+
+Operation = Callable[[Request[M]], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An operation and the path it is reached by."""
+
+    method: str
+    template: str
+    pattern: re.Pattern[str]
+    model: type[Params]
+    operation: Callable[[Request[Any]], Reply]
+    returns: str | None
+    is_list: bool
+    publishable: bool
+    conceal: Conceal | None
+
+
+@dataclass(slots=True)
+class _LogLine:
+    """The facts of the one line that an invocation logs."""
+
+    method: str = "OTHER"
+    route: str = "none"
+    account: str | None = None
+    livemode: bool | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Api:
+    """A family of operations behind one Lambda function.
+
+    Operations are registered with `post`, `get`, `list` and `delete`; a path's placeholders are
+    written `{id}`; fixed paths go before those with placeholders that match them too.
+    """
+
+    def __init__(self, ports: ApiPorts) -> None:
+        self._ports = ports
+        self._routes: list[Route] = []
+
+    def post(
+        self,
+        path: str,
+        model: type[M],
+        *,
+        returns: str | None = None,
+        publishable: bool = False,
+        conceal: Conceal | None = None,
+    ) -> Callable[[Operation[M]], Operation[M]]:
+        """Registers a POST operation.
+
+        Args: returns: kind of object, for expansion. publishable: may be called with a
+        publishable key. conceal: marks the vault's operations, which take `card[number]` and
+        `card[cvc]`: a keyed digest that stands for the number in the idempotency fingerprint.
+        """
+        return self._register(
+            "POST", path, model, returns=returns, publishable=publishable, conceal=conceal
+        )
+
+    def get(
+        self,
+        path: str,
+        model: type[M],
+        *,
+        returns: str | None = None,
+        publishable: bool = False,
+    ) -> Callable[[Operation[M]], Operation[M]]:
+        """Registers a GET operation that returns one object."""
+        return self._register("GET", path, model, returns=returns, publishable=publishable)
+
+    def list(
+        self, path: str, model: type[M], *, returns: str | None = None
+    ) -> Callable[[Operation[M]], Operation[M]]:
+        """Registers a GET operation that returns a list of objects."""
+        return self._register("GET", path, model, returns=returns, is_list=True)
+
+    def delete(self, path: str, model: type[M]) -> Callable[[Operation[M]], Operation[M]]:
+        """Registers a DELETE operation."""
+        return self._register("DELETE", path, model)
+
+    def _register(
+        self,
+        method: str,
+        path: str,
+        model: type[M],
+        *,
+        returns: str | None = None,
+        is_list: bool = False,
+        publishable: bool = False,
+        conceal: Conceal | None = None,
+    ) -> Callable[[Operation[M]], Operation[M]]:
+        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))
+
+        def register(operation: Operation[M]) -> Operation[M]:
+            route = Route(
+                method, path, pattern, model, operation, returns, is_list, publishable, conceal
+            )
+            self._routes.append(route)
+            return operation
+
+        return register
+
+    def handle(self, event: Mapping[str, Any], context: object) -> dict[str, Any]:
+        """Answers an API Gateway event and logs one line about it, without anything sent."""
+        clock, request_id = self._ports.clock, self._new_request_id()
+        started_ms = clock.now_ms()
+        line = _LogLine()
+        headers = {
+            "Content-Type": "application/json",
+            "Cache-Control": "no-cache, no-store",
+            "Request-Id": request_id,
+            "Stripe-Version": API_VERSION,
+        }
+        try:
+            status, text = self._serve(HttpRequest.of(event), request_id, line, headers)
+        except PaymentError as error:
+            line.facts |= {"error": type(error).__name__, "error_code": error.code}
+            status, text = _refused(wire_error(error), headers)
+        except Exception as error:  # noqa: BLE001 whatever happens gets an answer and a log line
+            line.facts |= _described(error)
+            status, text = _refused(unexpected_error(), headers)
+        _log(line, request_id, status, clock.now_ms() - started_ms, context)
+        return {"statusCode": status, "headers": headers, "body": text, "isBase64Encoded": False}
+
+    def _new_request_id(self) -> str:
+        return f"req_{self._ports.entropy.token(REQUEST_ID_LENGTH)}"
+
+    def _serve(
+        self, http: HttpRequest, request_id: str, line: _LogLine, headers: dict[str, str]
+    ) -> tuple[int, str]:
+        route, path = self._match(http)
+        line.method = http.method if http.method in _METHODS else "OTHER"
+        line.route = route.template if route else "none"
+        key = self._admit(http, route)
+        line.account, line.livemode = key.account, key.livemode
+        tree = _read_parameters(http, route)
+        _echo(http, headers)
+        if route is None:
+            raise RequestError(
+                f"Unrecognized request URL ({http.method[:10]}: {http.path[:ECHO_LENGTH_MAX]}).",
+                status=404,
+            )
+        identity = canonical(_without_card_data(tree, route.conceal))
+        paths = take_expansions(tree)
+        params = parse(route.model, tree)
+        plan = plan_expansions(paths, route.returns, is_list=route.is_list)
+        return self._run(_Call(http, route, path, key, params, plan, identity, request_id), headers)
+
+    def _match(self, http: HttpRequest) -> tuple[Route | None, Mapping[str, str]]:
+        for route in self._routes:
+            match = route.pattern.fullmatch(http.path)
+            if match is not None and route.method == http.method:
+                return route, match.groupdict()
+        return None, {}
+
+    def _admit(self, http: HttpRequest, route: Route | None) -> ApiKey:
+        key = authenticate(
+            http,
+            self._ports.keys,
+            region=self._ports.region,
+            now_ms=self._ports.clock.now_ms(),
+            publishable=route is None or route.publishable,
+        )
+        if http.header("stripe-account") or http.header("stripe-context"):
+            raise RequestError(
+                "This platform has no connected accounts: the Stripe-Account and Stripe-Context"
+                " headers are not accepted.",
+                status=403,
+                code="connected_accounts_unsupported",
+            )
+        return key
+
+    def _run(self, call: "_Call", headers: dict[str, str]) -> tuple[int, str]:
+        now_ms = self._ports.clock.now_ms()
+        key = checked_key(call.http.header("idempotency-key"))
+        if call.route.method != "POST" or key is None:
+            return self._operate(call, None, None, now_ms)
+        claimed = self._claim(call, key, now_ms)
+        if claimed.answer is not None:
+            return _replayed(claimed.answer, headers)
+        try:
+            return self._operate(call, key, claimed, now_ms)
+        except KeyInUseError as error:
+            # A twin of this request took the key in between; its answer may be there already.
+            answer = self._claim(call, key, now_ms).answer
+            if answer is None:
+                raise key_in_use(key) from error
+            return _replayed(answer, headers)
+
+    def _claim(self, call: "_Call", key: str, now_ms: int) -> Claimed:
+        store, endpoint = self._ports.idempotency, call.http.path
+        return claim_key(store, call.key.scope, key, endpoint, call.identity, now_ms)
+
+    def _operate(
+        self, call: "_Call", key: str | None, claimed: Claimed | None, now_ms: int
+    ) -> tuple[int, str]:
+        scope, claim = call.key.scope, claimed.claim if claimed else None
+        render = _Rendering(call.plan, self._ports.load, scope)
+        request: Request[Any] = Request(
+            scope=scope,
+            request_id=call.request_id,
+            params=call.params,
+            path=call.path,
+            now_ms=now_ms,
+            api_key_kind=call.key.kind,
+            idempotency_key=key,
+            claim=claim,
+            resumed=claimed is not None and claimed.resumed,
+            entropy=self._ports.entropy,
+            render=render,
+        )
+        reply = call.route.operation(request)
+        text = render(reply.body)
+        if reply.began and claim is not None:
+            self._ports.idempotency.answer(claim, Answer(reply.status, text))
+        return reply.status, text
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request that passed every check but that of its idempotency key."""
+
+    http: HttpRequest
+    route: Route
+    path: Mapping[str, str]
+    key: ApiKey
+    params: Params
+    plan: Plan
+    identity: str
+    request_id: str
+
+
+class _Rendering:
+    """Expands and writes bodies; the same body again costs nothing."""
+
+    def __init__(self, plan: Plan, loader: Loader, scope: Scope) -> None:
+        self._plan, self._loader, self._scope = plan, loader, scope
+        self._last: tuple[Json, str] | None = None
+
+    def __call__(self, body: Json) -> str:
+        if self._last is None or self._last[0] is not body:
+            # An error object is sent as it is: it is not what the expansions were planned for.
+            expands = "error" not in body
+            full = self._plan.apply(body, self._loader, self._scope) if expands else body
+            self._last = (body, dump(full))
+        return self._last[1]
+
+
+def _read_parameters(http: HttpRequest, route: Route | None) -> Tree:
+    tree = decode(http.query, http.form_body())
+    texts = [http.path, *(http.header(name) for name in _GUARDED_HEADERS)]
+    is_vault = route is not None and route.conceal is not None
+    refuse_card_data(texts, tree, is_vault=is_vault)
+    return tree
+
+
+def _without_card_data(tree: Tree, conceal: Conceal | None) -> Tree:
+    """Returns the parameters as they may be fingerprinted and stored for a day.
+
+    The number becomes a keyed digest: a plain hash of one is found again by trial. The CVC is
+    left out, because nothing made of it may outlive its use.
+    """
+    card = tree.get("card")
+    if conceal is None or not isinstance(card, dict):
+        return tree
+    plain = {key: value for key, value in card.items() if key not in {"number", "cvc"}}
+    number = card.get("number")
+    if isinstance(number, str):
+        plain["number"] = conceal(number)
+    return {**tree, "card": plain}
+
+
+def _echo(http: HttpRequest, headers: dict[str, str]) -> None:
+    """Sends back the headers that clients compare, where they are fit to be sent."""
+    version = http.header("stripe-version")
+    if _VERSION_FORM.fullmatch(version):
+        headers["Stripe-Version"] = version
+    key = checked_key(http.header("idempotency-key"))
+    if key is not None:
+        headers["Idempotency-Key"] = key
+
+
+def _replayed(answer: Answer, headers: dict[str, str]) -> tuple[int, str]:
+    headers["Idempotent-Replayed"] = "true"
+    return answer.status, answer.body
+
+
+def _refused(error: WireError, headers: dict[str, str]) -> tuple[int, str]:
+    headers.update(error.headers)
+    return error.status, dump(error.body)
+
+
+def _described(error: Exception) -> dict[str, Any]:
+    """Describes a bug by type and place; its message is left out, it may repeat what was sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    stack = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-20:]]
+    return {"error": type(error).__name__, "stack": stack}
+
+
+def _log(line: _LogLine, request_id: str, status: int, duration_ms: int, context: object) -> None:
+    facts = {
+        "method": line.method,
+        "route": line.route,
+        "status": status,
+        "account": line.account,
+        "livemode": line.livemode,
+        "request_id": request_id,
+        "duration_ms": duration_ms,
+        "invocation_id": getattr(context, "aws_request_id", None),
+        **line.facts,
+    }
+    (logger.error if status >= 500 else logger.info)("request", extra=facts)

@@ -1,0 +1,114 @@
+"""Errors as Stripe's error object, with their HTTP status and headers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.domain.errors import (
+    ConflictError,
+    NotFoundError,
+    PaymentError,
+    RejectedError,
+    TransientError,
+    UnknownOutcomeError,
+    VersionConflictError,
+)
+
+ECHO_LENGTH_MAX = 100
+_LOCKED = (
+    "This object cannot be accessed right now because another API request is currently accessing"
+    " it. Retry the request."
+)
+_UNAVAILABLE = "The platform cannot serve this request right now. Nothing was changed; retry it."
+_UNKNOWN = "The outcome of this request is not known yet. Retry it with the same Idempotency-Key."
+_BROKEN = "An unexpected error occurred on our side. It has been recorded under the request id."
+_RETRY = {"Stripe-Should-Retry": "true"}
+
+
+class RequestError(RejectedError):
+    """Says that a request is refused with an HTTP status of its own.
+
+    Args: kind: Stripe's error type. headers: sent with the answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, param=param)
+        self.status = status
+        self.kind = kind
+        self.headers = dict(headers or {})
+
+
+class CardError(RequestError):
+    """Says that a card cannot be used as it is; Stripe answers 402 for these."""
+
+    def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
+        super().__init__(message, status=402, kind="card_error", code=code, param=param)
+
+
+@dataclass(frozen=True, slots=True)
+class WireError:
+    """An error answer."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def error_body(kind: str, message: str, **facts: Any) -> dict[str, Any]:
+    """Builds Stripe's error object; facts that are None are left out.
+
+    Args: kind: "api_error", "card_error", "idempotency_error" or "invalid_request_error". facts:
+    such as code, param, decline_code, charge, payment_intent.
+    """
+    known = {name: value for name, value in facts.items() if value is not None}
+    return {"error": {**known, "message": message, "type": kind}}
+
+
+def wire_error(error: PaymentError) -> WireError:
+    """Renders an expected failure."""
+    if isinstance(error, RequestError):
+        body = error_body(error.kind, error.message, code=error.code, param=error.param)
+        return WireError(error.status, body, error.headers)
+    if isinstance(error, VersionConflictError):
+        return WireError(
+            429, error_body("invalid_request_error", _LOCKED, code="lock_timeout"), _RETRY
+        )
+    if isinstance(error, TransientError):
+        return WireError(503, error_body("api_error", _UNAVAILABLE), _RETRY)
+    if isinstance(error, UnknownOutcomeError):
+        return WireError(500, error_body("api_error", _UNKNOWN), _RETRY)
+    status = 404 if isinstance(error, NotFoundError) else 400
+    status = 409 if isinstance(error, ConflictError) else status
+    body = error_body("invalid_request_error", error.message, code=error.code, param=error.param)
+    return WireError(status, body)
+
+
+def unexpected_error() -> WireError:
+    """Renders a bug or an outage, about which the merchant learns nothing but the request id."""
+    return WireError(500, error_body("api_error", _BROKEN))
+
+
+def no_such(noun: str, object_id: str, param: str = "id") -> NotFoundError:
+    """Says that the object a path names does not exist: 404.
+
+    Args: noun: what Stripe's messages call the kind, such as "customer" or "PaymentMethod".
+    """
+    return NotFoundError(_no_such(noun, object_id), code="resource_missing", param=param)
+
+
+def missing_reference(noun: str, object_id: str, param: str) -> RejectedError:
+    """Says that an object a parameter names does not exist: 400."""
+    return RejectedError(_no_such(noun, object_id), code="resource_missing", param=param)
+
+
+def _no_such(noun: str, object_id: str) -> str:
+    return f"No such {noun}: '{object_id[:ECHO_LENGTH_MAX]}'"
