@@ -32,8 +32,9 @@ from shared.wire.errors import (
     wire_error,
 )
 from shared.wire.json import dump
+from shared.wire.objects import API_VERSION
 
-API_VERSION = "2026-10-28.endive"
+
 REQUEST_ID_LENGTH = 14
 ID_LENGTH = 24
 
