@@ -3,8 +3,7 @@
 import hashlib
 from dataclasses import replace
 
-from shared.domain import sandbox_cards
-from shared.domain.cards import CardNumber
+from shared.domain.cards import SANDBOX_TOKEN_PREFIX, CardNumber
 from shared.domain.ids import base62
 from shared.domain.ports import Clock
 from shared.domain.vault import (
@@ -54,7 +53,7 @@ class MemoryVault:
 
     def open(self, vault_token: str, account: str) -> CardNumber:
         """Returns a card; see Vault."""
-        if self._has_sandbox_cards and vault_token.startswith(sandbox_cards.VAULT_PREFIX):
+        if self._has_sandbox_cards and vault_token.startswith(SANDBOX_TOKEN_PREFIX):
             return open_sandbox_card(vault_token)
         card = self._cards.get((vault_token, account))
         if card is None:

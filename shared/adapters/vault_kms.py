@@ -20,8 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from shared.domain import sandbox_cards
-from shared.domain.cards import CardNumber
+from shared.domain.cards import SANDBOX_TOKEN_PREFIX, CardNumber
 from shared.domain.errors import InvariantError, TransientError
 from shared.domain.ids import base62
 from shared.domain.ports import Clock
@@ -283,7 +282,7 @@ class KmsVault:
         Raises: NotFoundError when the account has no such card; InvariantError when the stored
         item is not what was sealed; TransientError when the vault does not answer.
         """
-        if self._has_sandbox_cards and vault_token.startswith(sandbox_cards.VAULT_PREFIX):
+        if self._has_sandbox_cards and vault_token.startswith(SANDBOX_TOKEN_PREFIX):
             return open_sandbox_card(vault_token)
         items = self._items(vault_token)
         if CARD not in items or items[CARD]["account"]["S"] != account:

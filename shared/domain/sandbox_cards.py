@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from shared.domain.card_brands import Brand, brand_of
+from shared.domain.cards import SANDBOX_TOKEN_PREFIX
 from shared.domain.errors import InvariantError
 
 # Cards that are used by name carry these, since nobody typed an expiry or a security code.
@@ -20,7 +21,6 @@ EXP_YEAR = 2040
 
 PAYMENT_METHOD_PREFIX = "pm_card_"
 TOKEN_PREFIX = "tok_"
-VAULT_PREFIX = "test:"
 
 
 class Outcome(StrEnum):
@@ -295,11 +295,11 @@ def vault_token(card: SandboxCard) -> str:
     """
     if not card.names:
         raise InvariantError("a sandbox card without a name has no vault token")
-    return f"{VAULT_PREFIX}{card.names[0]}"
+    return f"{SANDBOX_TOKEN_PREFIX}{card.names[0]}"
 
 
 def by_vault_token(token: str) -> SandboxCard | None:
     """Finds the test card that a vault token of a named card stands for."""
-    if not token.startswith(VAULT_PREFIX):
+    if not token.startswith(SANDBOX_TOKEN_PREFIX):
         return None
-    return _BY_NAME.get(token.removeprefix(VAULT_PREFIX))
+    return _BY_NAME.get(token.removeprefix(SANDBOX_TOKEN_PREFIX))
