@@ -14,7 +14,7 @@ from shared.domain.ledger import Journal
 from shared.domain.payment import Payment, PaymentStatus, unexpected_state
 from shared.domain.postings import operation_of, post
 from shared.domain.providers import ProviderAnswer, ProviderStatus
-from shared.domain.work import DUE_AFTER_MS, Work
+from shared.domain.work import DUE_AFTER_MS, Work, is_same_request
 
 _CONFIRMABLE = {
     PaymentStatus.REQUIRES_PAYMENT_METHOD,
@@ -67,13 +67,24 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
         )
 
 
-def is_same_request(payment: Payment, work: Work) -> bool:
-    """Tells whether the newest charge was made by this very request, seen again."""
-    return (
-        bool(payment.charges)
-        and work.operation_key is not None
-        and payment.latest_charge.operation_key == work.operation_key
-    )
+def is_undoable(payment: Payment, work: Work) -> bool:
+    """Tells whether this request's authorization is still to be undone.
+
+    An operation that is pending is; so is an authorization that should have been captured and was
+    not. What was recorded as captured, declined or waiting for the merchant stands.
+    """
+    if not payment.charges or payment.charges[-1].id != _charge_of(payment, work):
+        return False
+    uncaptured = payment.capture_method != "manual" and payment.amount_capturable_minor > 0
+    return payment.pending is not None or uncaptured
+
+
+def _charge_of(payment: Payment, work: Work) -> str:
+    """Names the charge that this request makes, whether it has made it or not."""
+    before = work.order["before"]
+    if before is None or before["last_operation_key"] == work.operation_key is not None:
+        return payment.latest_charge.id
+    return charge_id(work.payment_id, before["attempts"] + 1)
 
 
 def reserve(work: Work, before: Payment | None, now_ms: int) -> PaymentChange:
@@ -244,12 +255,18 @@ def record_unknown(payment: Payment, context: Context) -> PaymentChange:
 
 
 def release(
-    payment: Payment, decline_code: str, risk: Mapping[str, Any] | None, context: Context
+    payment: Payment,
+    decline_code: str,
+    risk: Mapping[str, Any] | None,
+    context: Context,
+    *,
+    reversed_minor: int = 0,
 ) -> PaymentChange:
     """Gives the hold back and lets the customer try again.
 
     Args: decline_code: "fraudulent" when the risk score blocked the payment, "processing_error"
-    when it could not be carried out.
+    when it could not be carried out. reversed_minor: what the provider had captured, unrecorded,
+    and gave back.
     """
     blocked = decline_code == "fraudulent"
     failure = {
@@ -258,5 +275,8 @@ def release(
         "message": _DECLINED_MESSAGES[decline_code],
     }
     draft = _declined_draft(failure, {**(risk or {}), "blocked": blocked}, None)
-    journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
+    journals = (
+        *_journal("release", payment, context.now_ms, {"amount": payment.amount_minor}),
+        *_journal("capture_reversal", payment, context.now_ms, {"amount": reversed_minor}),
+    )
     return _ended(payment, [draft], journals, context, asked=False)

@@ -105,7 +105,8 @@ class Payment:
     Args: details: what the merchant says about it (description, metadata, shipping, ...).
     attempts: confirmations so far. charges: what they charged, oldest first.
     amount_capturable_minor: authorized and not yet captured.
-    settled: whether the captured funds became due to the merchant.
+    settled: whether the captured funds became due to the merchant. last_operation_key: of the
+    newest confirmation, capture or cancellation, so that its retry is recognized when it is over.
     """
 
     id: str
@@ -135,6 +136,7 @@ class Payment:
     canceled_at_ms: int | None = None
     cancellation_reason: str | None = None
     settled: bool = False
+    last_operation_key: str | None = None
 
     @property
     def latest_charge(self) -> Charge:
@@ -293,6 +295,7 @@ def _confirmed(payment: Payment, data: Data, event: Event) -> Payment:
         payment_method=charge.payment_method,
         charges=(*payment.charges, charge),
         attempts=charge.attempt,
+        last_operation_key=charge.operation_key,
         pending=PendingOperation(
             "authorization", payment.amount_minor, charge.operation_key, data["due_at_ms"]
         ),
@@ -366,7 +369,7 @@ def _requested(kind: str) -> Callable[[Payment, Data, Event], Payment]:
         pending = PendingOperation(
             kind, data["amount_minor"], data["operation_key"], data["due_at_ms"], data["reason"]
         )
-        return replace(payment, pending=pending)
+        return replace(payment, pending=pending, last_operation_key=data["operation_key"])
 
     return request
 

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.changes import Context, PaymentChange
-from shared.domain.errors import InvariantError, VersionConflictError
+from shared.domain.errors import InvariantError, PaymentError, VersionConflictError
 from shared.domain.idempotency import Claim
 from shared.domain.payment import Payment
+from shared.domain.saga import Outcome
 
 if TYPE_CHECKING:
     from shared.domain.ports import PaymentStore
@@ -61,6 +62,24 @@ class Work:
             claim=Claim(**claim) if claim else None,
             order=state["order"],
         )
+
+
+def is_same_request(payment: Payment, work: Work) -> bool:
+    """Tells whether the newest operation was asked for by this very request, seen again."""
+    return work.operation_key is not None and payment.last_operation_key == work.operation_key
+
+
+def done(payment: Payment | None, outcome: Outcome = Outcome.DONE) -> dict[str, Any]:
+    """Returns a step's output with the payment's state."""
+    return {"outcome": outcome, "payment": payment.to_dict() if payment else None}
+
+
+def refused(error: PaymentError) -> dict[str, Any]:
+    """Returns the output of a step that refuses, as data."""
+    return {
+        "outcome": Outcome.REFUSED,
+        "error": {"message": error.message, "code": error.code, "param": error.param},
+    }
 
 
 def load_payment(payments: "PaymentStore", payment_id: str) -> Payment:

@@ -1,0 +1,82 @@
+"""Saga step: asks the provider to authorize, or to authorize and capture; Tx2 records its word.
+
+In card-data scope: it is the only step that opens the vault.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared import bootstrap, bootstrap_vault
+from shared.domain.authorization import record_answer, record_unknown
+from shared.domain.changes import PaymentChange
+from shared.domain.errors import ProviderUnavailableError, RejectedError, UnknownOutcomeError
+from shared.domain.payment import Payment
+from shared.domain.ports import CardProvider, Clock, PaymentStore, Vault
+from shared.domain.providers import AuthorizationRequest, ProviderAnswer, idempotency_key
+from shared.domain.saga import Outcome
+from shared.domain.work import Work, commit_latest, done
+from shared.observability import step
+
+
+def run(
+    state: Mapping[str, Any],
+    payments: PaymentStore,
+    vault: Vault,
+    provider: CardProvider,
+    clock: Clock,
+) -> dict[str, Any]:
+    """Returns "done" with the payment, "authorized" where a capture must follow, "unavailable"
+    when nothing was sent to the provider.
+    """
+    work = Work.of(state)
+    payment = Payment.of(state["checks"]["reserve"]["payment"])
+    score = state["checks"]["risk"]
+    risk = {"level": score["level"], "score": score["score"], "blocked": False}
+    automatic = payment.capture_method != "manual"
+    sale = automatic and provider.has_sale
+    try:
+        answer = _ask(payment, vault, provider, sale=sale)
+    except (ProviderUnavailableError, RejectedError):
+        return {"outcome": Outcome.UNAVAILABLE}
+    except UnknownOutcomeError:
+        answer = None
+
+    def decide(current: Payment) -> PaymentChange | None:
+        if current.pending is None or current.attempts != payment.attempts:
+            return None
+        context = work.context(clock.now_ms())
+        if answer is None:
+            return record_unknown(current, context)
+        return record_answer(current, answer, risk, sale=sale, context=context)
+
+    after = commit_latest(payments, payment, decide)
+    must_capture = automatic and after.amount_capturable_minor > 0
+    return done(after, Outcome.AUTHORIZED if must_capture else Outcome.DONE)
+
+
+def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) -> ProviderAnswer:
+    charge = payment.latest_charge
+    operation = "sale" if sale else "authorization"
+    return provider.authorize(
+        AuthorizationRequest(
+            account=payment.account,
+            payment_id=payment.id,
+            reference=charge.id,
+            idempotency_key=idempotency_key(charge.id, operation),
+            card=vault.open(charge.card.vault_token, payment.account),
+            amount_minor=payment.amount_minor,
+            currency=payment.currency,
+            capture=sale,
+        )
+    )
+
+
+handler = step(
+    lambda state: run(
+        state,
+        bootstrap_vault.payments(),
+        bootstrap_vault.vault(),
+        bootstrap.provider(),
+        bootstrap.clock(),
+    )
+)

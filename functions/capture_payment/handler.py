@@ -1,0 +1,105 @@
+"""Saga step: takes authorized money; Tx1 before the provider is asked, Tx2 after it answered.
+
+Runs as the whole of a manual capture, and after authorize_payment where the provider has no sale
+call.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared import bootstrap
+from shared.domain.capture import check_capture, record_capture, record_refusal, request_capture
+from shared.domain.changes import PaymentChange
+from shared.domain.errors import (
+    KeyInUseError,
+    ProviderUnavailableError,
+    RejectedError,
+    UnknownOutcomeError,
+    VersionConflictError,
+)
+from shared.domain.payment import Payment
+from shared.domain.ports import CardProvider, Clock, PaymentStore
+from shared.domain.postings import operation_of
+from shared.domain.providers import ProviderAnswer, ProviderStatus, idempotency_key
+from shared.domain.saga import CAPTURE, Outcome
+from shared.domain.work import Work, commit_latest, done, is_same_request, refused
+from shared.observability import step
+
+_UNAVAILABLE = RejectedError(
+    "The capture could not be sent to the card network. Try again in a little bit.",
+    code="processing_error",
+)
+
+
+def run(
+    state: Mapping[str, Any], payments: PaymentStore, provider: CardProvider, clock: Clock
+) -> dict[str, Any]:
+    """Returns "done" with the payment, or why it could not be captured."""
+    work = Work.of(state)
+    standalone = work.saga == CAPTURE.name
+    payment = Payment.of(work.order["before"] if standalone else state["result"]["payment"])
+    try:
+        if not standalone or not is_same_request(payment, work):
+            payment = _request(payment, work, payments, clock)
+    except RejectedError as error:
+        return refused(error)
+    except KeyInUseError:
+        return {"outcome": Outcome.KEY_IN_USE}
+    except VersionConflictError:
+        return {"outcome": Outcome.CONFLICT}
+    if payment.pending is None:
+        return done(payment)
+    return _capture(payment, work, payments, provider, clock)
+
+
+def _request(payment: Payment, work: Work, payments: PaymentStore, clock: Clock) -> Payment:
+    """Commits Tx1 on the state the caller saw; a second capture finds another and is refused."""
+    wanted = work.order["amount_minor"] if work.saga == CAPTURE.name else None
+    amount = check_capture(payment, wanted)
+    change = request_capture(payment, amount, work, clock.now_ms())
+    payments.commit(change)
+    return change.payment
+
+
+def _capture(
+    payment: Payment, work: Work, payments: PaymentStore, provider: CardProvider, clock: Clock
+) -> dict[str, Any]:
+    charge = payment.latest_charge
+    pending = payment.pending
+    amount = pending.amount_minor if pending else 0
+    try:
+        answer = provider.capture(charge.id, amount, idempotency_key(charge.id, "capture"))
+    except UnknownOutcomeError:
+        return done(payment)
+    except ProviderUnavailableError:
+        _record(payment, work, payments, clock, None)
+        return refused(_UNAVAILABLE)
+    after = _record(payment, work, payments, clock, answer)
+    if answer.status is ProviderStatus.APPROVED:
+        return done(after)
+    return refused(RejectedError(answer.message or "The capture was refused.", param="intent"))
+
+
+def _record(
+    payment: Payment,
+    work: Work,
+    payments: PaymentStore,
+    clock: Clock,
+    answer: ProviderAnswer | None,
+) -> Payment:
+    def decide(current: Payment) -> PaymentChange | None:
+        if current.pending is None or current.pending.kind != "capture":
+            return None
+        context = work.context(clock.now_ms())
+        if answer is not None and answer.status is ProviderStatus.APPROVED:
+            operation = operation_of(current, current.latest_charge, context.now_ms)
+            return record_capture(current, operation, context)
+        message = answer.message if answer else None
+        return record_refusal(current, message or _UNAVAILABLE.message, context)
+
+    return commit_latest(payments, payment, decide)
+
+
+handler = step(
+    lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
+)

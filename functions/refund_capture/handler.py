@@ -1,0 +1,78 @@
+"""Saga step: gives captured money back.
+
+It is the provider's part of a refund (its Tx1 is reserve_funds, Tx2 is here), and the undo of a
+capture whose outcome is unknown.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared import bootstrap
+from shared.domain.authorization import is_undoable
+from shared.domain.changes import PaymentChange
+from shared.domain.errors import InvariantError, ProviderUnavailableError, UnknownOutcomeError
+from shared.domain.payment import Payment, RefundStatus
+from shared.domain.ports import CardProvider, Clock, PaymentStore
+from shared.domain.providers import ProviderStatus, idempotency_key
+from shared.domain.refund import record_failure, record_success
+from shared.domain.saga import REFUND, Outcome
+from shared.domain.work import Work, commit_latest, done
+from shared.observability import step
+
+
+def run(
+    state: Mapping[str, Any], payments: PaymentStore, provider: CardProvider, clock: Clock
+) -> dict[str, Any]:
+    """Returns "done" with the payment, "undone" from an undo, "unavailable" when nothing was sent.
+
+    Raises: ProviderUnavailableError, UnknownOutcomeError from an undo, which parks the payment.
+    """
+    work = Work.of(state)
+    if work.saga != REFUND.name:
+        return _undo(work, payments, provider)
+    payment = Payment.of(state["result"]["payment"])
+    refund = payment.refund(work.order["refund_id"])
+    if refund is None:
+        raise InvariantError(f"{work.order['refund_id']} is not reserved")
+    if refund.status is not RefundStatus.PENDING:
+        return done(payment)
+    try:
+        answer = provider.refund(
+            refund.charge_id,
+            refund.id,
+            refund.amount_minor,
+            idempotency_key(refund.id, "refund"),
+        )
+    except ProviderUnavailableError:
+        return done(payment, Outcome.UNAVAILABLE)
+    except UnknownOutcomeError:
+        return done(payment)
+
+    def decide(current: Payment) -> PaymentChange | None:
+        context = work.context(clock.now_ms())
+        if answer.status is ProviderStatus.APPROVED:
+            return record_success(current, refund, answer.reference, context)
+        return record_failure(current, refund, "declined", context)
+
+    return done(commit_latest(payments, payment, decide))
+
+
+def _undo(work: Work, payments: PaymentStore, provider: CardProvider) -> dict[str, Any]:
+    payment = payments.load(work.payment_id)
+    if payment is None or not is_undoable(payment, work):
+        return done(payment)
+    charge = payment.latest_charge
+    answer = provider.refund(
+        charge.id,
+        f"{charge.id}/undo",
+        payment.amount_minor,
+        idempotency_key(charge.id, "capture_undo"),
+    )
+    # Refused: nothing was captured, so there is nothing to give back.
+    reversed_minor = payment.amount_minor if answer.status is ProviderStatus.APPROVED else 0
+    return {**done(payment, Outcome.UNDONE), "reversed_minor": reversed_minor}
+
+
+handler = step(
+    lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
+)

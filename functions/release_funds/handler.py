@@ -1,0 +1,67 @@
+"""Saga step: gives reserved funds back and records how the operation ended.
+
+A blocked or failed payment may be tried again, a canceled one is over, a refund that could not be
+sent is failed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared import bootstrap
+from shared.domain.authorization import is_undoable, release
+from shared.domain.cancellation import record_cancellation
+from shared.domain.changes import PaymentChange
+from shared.domain.errors import InvariantError
+from shared.domain.payment import Payment
+from shared.domain.ports import Clock, PaymentStore
+from shared.domain.refund import record_failure
+from shared.domain.saga import CANCEL, REFUND, Outcome
+from shared.domain.work import Work, commit_latest, done
+from shared.observability import step
+
+
+def run(state: Mapping[str, Any], payments: PaymentStore, clock: Clock) -> dict[str, Any]:
+    """Returns "done" with the payment as it is when nothing is reserved any more."""
+    work = Work.of(state)
+    payment = payments.load(work.payment_id)
+    if payment is None:
+        return done(None)
+    decide = {CANCEL.name: _canceled, REFUND.name: _refund_failed}.get(work.saga, _released)
+    return done(commit_latest(payments, payment, lambda now: decide(now, state, work, clock)))
+
+
+def _canceled(
+    payment: Payment, _state: Mapping[str, Any], work: Work, clock: Clock
+) -> PaymentChange | None:
+    if payment.pending is None or payment.pending.kind != "cancellation":
+        return None
+    return record_cancellation(payment, work.context(clock.now_ms()))
+
+
+def _refund_failed(
+    payment: Payment, _state: Mapping[str, Any], work: Work, clock: Clock
+) -> PaymentChange | None:
+    refund = payment.refund(work.order["refund_id"])
+    if refund is None:
+        raise InvariantError(f"{work.order['refund_id']} is not reserved")
+    return record_failure(payment, refund, "declined", work.context(clock.now_ms()))
+
+
+def _released(
+    payment: Payment, state: Mapping[str, Any], work: Work, clock: Clock
+) -> PaymentChange | None:
+    if not is_undoable(payment, work):
+        return None
+    score = (state.get("checks") or {}).get("risk")
+    blocked = score is not None and score["outcome"] == Outcome.BLOCK
+    risk = {"level": score["level"], "score": score["score"]} if score else None
+    return release(
+        payment,
+        "fraudulent" if blocked else "processing_error",
+        risk,
+        work.context(clock.now_ms()),
+        reversed_minor=(state.get("result") or {}).get("reversed_minor", 0),
+    )
+
+
+handler = step(lambda state: run(state, bootstrap.payments(), bootstrap.clock()))

@@ -1,0 +1,105 @@
+"""Composition: settings in, ports out. One session and one client per service."""
+
+import functools
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
+from shared.adapters.dynamodb_payments import DynamoLedgerStore, DynamoPaymentStore
+from shared.adapters.system import SystemClock, SystemEntropy
+from shared.config import Settings
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+
+    from shared.adapters.providers.sandbox import SandboxProvider
+    from shared.adapters.stepfunctions import StepFunctionsRunner
+
+CONNECT_TIMEOUT_S = 1
+READ_TIMEOUT_S = 3
+ATTEMPTS_MAX = 2
+# Longer than a saga's own bound: giving up earlier would leave a running payment unanswered.
+SAGA_READ_TIMEOUT_S = 27
+SAGA_NAMES = ("pay", "capture", "cancel", "refund")
+
+settings = functools.cache(Settings)
+clock = functools.cache(SystemClock)
+entropy = functools.cache(SystemEntropy)
+session = functools.cache(boto3.Session)
+
+
+def client_config() -> Config:
+    """Returns the bounds of every AWS call."""
+    return Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"total_max_attempts": ATTEMPTS_MAX, "mode": "standard"},
+    )
+
+
+@functools.cache
+def dynamodb() -> "DynamoDBClient":
+    """Returns the one DynamoDB client of the environment."""
+    return session().client("dynamodb", config=client_config())
+
+
+@functools.cache
+def documents() -> DynamoDocumentStore:
+    """Composes the document store."""
+    return DynamoDocumentStore(
+        dynamodb(), settings()["OBJECTS_TABLE"], settings()["IDEMPOTENCY_TABLE"]
+    )
+
+
+@functools.cache
+def idempotency() -> DynamoIdempotencyStore:
+    """Composes the idempotency store."""
+    return DynamoIdempotencyStore(dynamodb(), settings()["IDEMPOTENCY_TABLE"], clock())
+
+
+def payment_tables() -> dict[str, str]:
+    """Names the tables of a payment's transaction."""
+    names = ("payments", "objects", "ledger", "idempotency")
+    return {name: settings()[f"{name.upper()}_TABLE"] for name in names}
+
+
+@functools.cache
+def payments() -> DynamoPaymentStore:
+    """Composes the payment store, outside of card-data scope."""
+    return DynamoPaymentStore(dynamodb(), payment_tables())
+
+
+@functools.cache
+def ledger() -> DynamoLedgerStore:
+    """Composes the ledger."""
+    return DynamoLedgerStore(dynamodb(), settings()["LEDGER_TABLE"])
+
+
+@functools.cache
+def provider() -> "SandboxProvider":
+    """Composes the card provider; the sandbox network is the only one there is."""
+    from shared.adapters.providers.sandbox import SandboxProvider
+    from shared.adapters.secrets import StoredSecret
+
+    secrets = session().client("secretsmanager", config=client_config())
+    secret = StoredSecret(secrets, settings()["NETWORK_SECRET_ARN"], clock())
+    return SandboxProvider(settings()["NETWORK_URL"], secret)
+
+
+@functools.cache
+def sagas() -> "StepFunctionsRunner":
+    """Composes the saga runner."""
+    from shared.adapters.stepfunctions import StepFunctionsRunner
+
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=SAGA_READ_TIMEOUT_S,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        # StartSyncExecution has a host of its own, which a local endpoint does not answer under.
+        inject_host_prefix=not settings().flag("LOCAL_LOOPBACK"),
+    )
+    client = session().client("stepfunctions", config=config)
+    machines = {name: settings()[f"{name.upper()}_MACHINE_ARN"] for name in SAGA_NAMES}
+    return StepFunctionsRunner(client, machines)

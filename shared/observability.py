@@ -1,0 +1,31 @@
+"""One structured log line per invocation, and the frame of every saga step."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+logger = Logger(service="farthing", utc=True)
+
+StepHandler = Callable[[Mapping[str, Any], object], dict[str, Any]]
+
+
+def step(run: Callable[[Mapping[str, Any]], dict[str, Any]]) -> StepHandler:
+    """Makes a Lambda handler of a saga step: runs it and logs its outcome, never its data."""
+
+    def handler(state: Mapping[str, Any], _context: object) -> dict[str, Any]:
+        started = time.perf_counter()
+        output = run(state)
+        logger.info(
+            "step",
+            saga=state["saga"],
+            payment=state["payment_id"],
+            account=state["account"],
+            request_id=state["request_id"],
+            outcome=str(output["outcome"]),
+            duration_ms=round((time.perf_counter() - started) * 1000, 1),
+        )
+        return output
+
+    return handler
