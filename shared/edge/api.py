@@ -34,7 +34,6 @@ from shared.wire.errors import (
 from shared.wire.json import dump
 from shared.wire.objects import API_VERSION
 
-
 REQUEST_ID_LENGTH = 14
 ID_LENGTH = 24
 
