@@ -1,0 +1,115 @@
+"""The network's own table: answers by idempotency key, authorizations, transactions.
+
+Items, each with its JSON in `data`:
+    KEY#<idempotency key>        ANSWER             the answer, with the request's fingerprint
+    AUTH#<reference>             STATE              the authorization, with its version
+    TXN#<merchant>               <created ms>#<id>  every transaction that had an effect
+    TXN#<merchant>#<payment>     <created ms>#<id>  the same, of one payment
+    DECLINED#<merchant>          <created ms>#<id>  every transaction that had none
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.adapters import dynamodb
+from shared.domain.errors import TransientError, VersionConflictError
+from shared.domain.providers import ProviderStatus
+from shared.domain.sandbox_network import (
+    Authorization,
+    Decision,
+    Transaction,
+    answer_to_json,
+    transaction_sort_key,
+)
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+    from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The first answer given to an idempotency key."""
+
+    fingerprint: str
+    answer: Mapping[str, Any]
+
+
+class NetworkStore:
+    """Keeps what the network knows; one transaction per operation."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def answer(self, idempotency_key: str) -> Remembered | None:
+        """Reads the answer to a key, strongly consistent."""
+        data = self._get(f"KEY#{idempotency_key}", "ANSWER")
+        return None if data is None else Remembered(data["fingerprint"], data["answer"])
+
+    def authorization(self, reference: str) -> Authorization | None:
+        """Reads an authorization, strongly consistent."""
+        data = self._get(f"AUTH#{reference}", "STATE")
+        return None if data is None else Authorization.of(data)
+
+    def commit(self, idempotency_key: str, fingerprint: str, decision: Decision) -> bool:
+        """Writes answer, authorization and transaction, all or nothing.
+
+        Returns: False, with nothing written, when another request changed one of them first
+        or the table is busy.
+        """
+        record = {"fingerprint": fingerprint, "answer": answer_to_json(decision.answer)}
+        puts = [self._put(f"KEY#{idempotency_key}", "ANSWER", record)]
+        if decision.authorization is not None:
+            state = decision.authorization
+            puts.append(self._put(f"AUTH#{state.reference}", "STATE", asdict(state), state.version))
+        if decision.transaction is not None:
+            data = asdict(decision.transaction)
+            partitions = _partitions(decision.transaction)
+            puts += [self._put(pk, decision.transaction.sort_key, data) for pk in partitions]
+        try:
+            dynamodb.transact(self._client, puts)
+        except (VersionConflictError, TransientError):
+            return False
+        return True
+
+    def transactions(
+        self, merchant: str, payment_intent: str | None, limit: int, starting_after: str | None
+    ) -> tuple[list[Transaction], bool]:
+        """Reads a page of transactions that had an effect, newest first, and whether more exist."""
+        partition = f"TXN#{merchant}" + (f"#{payment_intent}" if payment_intent else "")
+        condition, values = "pk = :pk", {":pk": {"S": partition}}
+        if starting_after is not None:
+            condition += " AND sk < :after"
+            values[":after"] = {"S": transaction_sort_key(starting_after)}
+        found = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            ScanIndexForward=False,
+            ConsistentRead=True,
+            Limit=limit + 1,
+        )["Items"]
+        page = [Transaction.of(dynamodb.load(item, "data")) for item in found[:limit]]
+        return page, len(found) > limit
+
+    def _get(self, pk: str, sk: str) -> Any | None:
+        item = self._client.get_item(
+            TableName=self._table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
+        ).get("Item")
+        return None if item is None else dynamodb.load(item, "data")
+
+    def _put(
+        self, pk: str, sk: str, data: Mapping[str, Any], version: int = 1
+    ) -> "TransactWriteItemTypeDef":
+        item = {"pk": {"S": pk}, "sk": {"S": sk}, "data": dynamodb.dump(data)}
+        item["version"] = {"N": str(version)}
+        return dynamodb.put_version(self._table, item, version - 1)
+
+
+def _partitions(transaction: Transaction) -> tuple[str, ...]:
+    if transaction.status != ProviderStatus.APPROVED:
+        return (f"DECLINED#{transaction.merchant}",)
+    merchant = f"TXN#{transaction.merchant}"
+    return merchant, f"{merchant}#{transaction.payment_intent}"

@@ -1,0 +1,44 @@
+"""Composes what the sandbox card network runs on; it shares no resource with the platform."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from shared.adapters.secrets import Secret, StoredSecret
+from shared.adapters.system import SystemClock
+from shared.config import Settings
+from shared.domain.ports import Clock
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
+
+# The platform waits eight seconds for an answer; three tries of two seconds stay inside.
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"total_max_attempts": 3, "mode": "standard"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkParts:
+    """The outside of the network."""
+
+    dynamodb: "DynamoDBClient"
+    table: str
+    secret: Secret
+    clock: Clock
+
+
+def network_parts(settings: Settings) -> NetworkParts:
+    """Makes the clients from NETWORK_TABLE and NETWORK_SECRET_ARN."""
+    session, clock = boto3.Session(region_name=settings.region), SystemClock()
+    secrets_manager = session.client("secretsmanager", config=_CONFIG)
+    return NetworkParts(
+        dynamodb=session.client("dynamodb", config=_CONFIG),
+        table=settings["NETWORK_TABLE"],
+        secret=StoredSecret(secrets_manager, settings["NETWORK_SECRET_ARN"], clock),
+        clock=clock,
+    )

@@ -1,0 +1,210 @@
+"""What every card provider does; run on the sandbox network over HTTP and on its twin in memory."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import boto3
+import pytest
+from aws_lambda_powertools import Logger
+from moto import mock_aws
+
+from functions.sandbox_network.service import NetworkService
+from functions.sandbox_network.store import NetworkStore
+from shared.adapters.memory import MemoryClock
+from shared.adapters.memory_provider import MemoryProvider
+from shared.adapters.providers.sandbox import SandboxProvider
+from shared.adapters.secrets import FixedSecret
+from shared.domain.cards import CardNumber
+from shared.domain.errors import InvariantError
+from shared.domain.ports import CardProvider
+from shared.domain.providers import AuthorizationRequest, ProviderStatus
+from tests.support.loopback import Received, Reply, serve
+
+VISA = CardNumber("4242424242424242", 12, 2040, "123")
+SALE = AuthorizationRequest(
+    account="acct_1",
+    payment_id="pi_1",
+    reference="ch_1",
+    idempotency_key="ch_1/sale",
+    card=VISA,
+    amount_minor=1500,
+    currency="usd",
+    capture=True,
+)
+HOLD = replace(SALE, idempotency_key="ch_1/authorization", capture=False)
+
+
+@pytest.fixture(params=["memory", "http"])
+def provider(request: pytest.FixtureRequest) -> Iterator[CardProvider]:
+    if request.param == "memory":
+        yield MemoryProvider(MemoryClock())
+        return
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        client.create_table(
+            TableName="network",
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        secret = FixedSecret("a-secret")
+        logger = Logger(service="network", level="CRITICAL")
+        store = NetworkStore(client, "network")
+        service = NetworkService(store, secret, MemoryClock(), logger)
+
+        def answer(received: Received) -> Reply:
+            response = service.handle(received.as_http_api_event(), None)
+            return Reply(response["statusCode"], response["body"].encode(), response["headers"])
+
+        with serve(answer) as url:
+            yield SandboxProvider(url, secret)
+
+
+def with_number(number: str, *, cvc: str | None = "123") -> AuthorizationRequest:
+    return replace(SALE, card=CardNumber(number, 12, 2040, cvc))
+
+
+def test_authorize_with_capture_takes_the_money_once(provider: CardProvider) -> None:
+    answer = provider.authorize(SALE)
+    again = provider.authorize(SALE)
+    assert answer.status is ProviderStatus.APPROVED
+    assert answer.checks.cvc_check == "pass"
+    assert answer.authorization_code
+    assert answer.network_transaction_id
+    assert again == answer
+
+
+def test_authorize_repeated_without_the_deleted_cvc_is_the_same_request(
+    provider: CardProvider,
+) -> None:
+    first = provider.authorize(SALE)
+    assert provider.authorize(replace(SALE, card=replace(VISA, cvc=None))) == first
+
+
+def test_authorize_with_a_used_key_and_another_amount_is_a_bug(provider: CardProvider) -> None:
+    provider.authorize(SALE)
+    with pytest.raises(InvariantError):
+        provider.authorize(replace(SALE, amount_minor=1501))
+
+
+def test_authorize_of_a_used_reference_under_another_key_is_declined(
+    provider: CardProvider,
+) -> None:
+    provider.authorize(SALE)
+    answer = provider.authorize(replace(SALE, idempotency_key="another"))
+    assert answer.status is ProviderStatus.DECLINED
+    assert answer.decline_code == "duplicate_transaction"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "decline_code"),
+    [
+        ("4000000000000002", "card_declined", "generic_decline"),
+        ("4000000000009995", "card_declined", "insufficient_funds"),
+        ("4000000000000069", "expired_card", "expired_card"),
+        ("4000000000000127", "incorrect_cvc", "incorrect_cvc"),
+        ("4000000000000119", "processing_error", "processing_error"),
+        ("4100000000000019", "card_declined", "fraudulent"),
+        ("4012888888881881", "card_declined", "test_mode_live_card"),
+    ],
+)
+def test_authorize_of_a_declining_card_says_why(
+    provider: CardProvider, number: str, code: str, decline_code: str
+) -> None:
+    answer = provider.authorize(with_number(number))
+    assert answer.status is ProviderStatus.DECLINED
+    assert (answer.code, answer.decline_code) == (code, decline_code)
+    assert answer.message
+
+
+def test_authorize_of_an_authenticating_card_asks_for_action(provider: CardProvider) -> None:
+    answer = provider.authorize(with_number("4000002760003184"))
+    assert answer.status is ProviderStatus.ACTION_REQUIRED
+
+
+def test_authorize_reports_the_check_of_the_cvc(provider: CardProvider) -> None:
+    failed = provider.authorize(with_number("4000000000000101"))
+    assert failed.status is ProviderStatus.APPROVED
+    assert failed.checks.cvc_check == "fail"
+
+
+def test_authorize_without_a_cvc_checks_none(provider: CardProvider) -> None:
+    assert provider.authorize(with_number("4242424242424242", cvc=None)).checks.cvc_check is None
+
+
+@pytest.mark.parametrize("card", [replace(VISA, exp_year=2020), replace(VISA, cvc="12")])
+def test_authorize_of_a_misfitting_card_is_declined(
+    provider: CardProvider, card: CardNumber
+) -> None:
+    answer = provider.authorize(replace(SALE, card=card))
+    assert answer.status is ProviderStatus.DECLINED
+    assert answer.code in {"expired_card", "incorrect_cvc"}
+
+
+def test_capture_takes_a_part_once(provider: CardProvider) -> None:
+    provider.authorize(HOLD)
+    answer = provider.capture("ch_1", 900, "ch_1/capture")
+    assert answer.status is ProviderStatus.APPROVED
+    assert provider.capture("ch_1", 900, "ch_1/capture") == answer
+    assert provider.capture("ch_1", 100, "another").status is ProviderStatus.REFUSED
+
+
+@pytest.mark.parametrize("amount", [1501, 99_999_999])
+def test_capture_above_the_authorization_is_refused(provider: CardProvider, amount: int) -> None:
+    provider.authorize(HOLD)
+    answer = provider.capture("ch_1", amount, "ch_1/capture")
+    assert answer.status is ProviderStatus.REFUSED
+
+
+def test_capture_of_an_unknown_reference_is_refused(provider: CardProvider) -> None:
+    assert provider.capture("ch_0", 1, "ch_0/capture").status is ProviderStatus.REFUSED
+
+
+def test_void_of_an_authorization_ends_it(provider: CardProvider) -> None:
+    provider.authorize(HOLD)
+    assert provider.void("ch_1", "ch_1/void").status is ProviderStatus.APPROVED
+    assert provider.void("ch_1", "ch_1/void").status is ProviderStatus.APPROVED
+    assert provider.void("ch_1", "another").status is ProviderStatus.NOTHING_TO_VOID
+    assert provider.capture("ch_1", 1, "ch_1/capture").status is ProviderStatus.REFUSED
+
+
+def test_void_of_a_sale_gives_everything_back(provider: CardProvider) -> None:
+    provider.authorize(SALE)
+    assert provider.void("ch_1", "ch_1/void").status is ProviderStatus.APPROVED
+    assert provider.refund("ch_1", "re_1", 1, "re_1/refund").status is ProviderStatus.REFUSED
+
+
+def test_void_of_a_captured_authorization_is_refused(provider: CardProvider) -> None:
+    provider.authorize(HOLD)
+    provider.capture("ch_1", 1500, "ch_1/capture")
+    assert provider.void("ch_1", "ch_1/void").status is ProviderStatus.REFUSED
+
+
+def test_void_before_the_authorization_keeps_it_out(provider: CardProvider) -> None:
+    assert provider.void("ch_1", "ch_1/void").status is ProviderStatus.NOTHING_TO_VOID
+    assert provider.authorize(SALE).status is ProviderStatus.DECLINED
+
+
+def test_void_of_a_declined_authorization_has_nothing_to_void(provider: CardProvider) -> None:
+    provider.authorize(with_number("4000000000000002"))
+    assert provider.void("ch_1", "ch_1/void").status is ProviderStatus.NOTHING_TO_VOID
+
+
+def test_refund_never_exceeds_the_capture(provider: CardProvider) -> None:
+    provider.authorize(HOLD)
+    provider.capture("ch_1", 1000, "ch_1/capture")
+    assert provider.refund("ch_1", "re_1", 600, "re_1/refund").status is ProviderStatus.APPROVED
+    assert provider.refund("ch_1", "re_1", 600, "re_1/refund").status is ProviderStatus.APPROVED
+    assert provider.refund("ch_1", "re_2", 401, "re_2/refund").status is ProviderStatus.REFUSED
+    assert provider.refund("ch_1", "re_3", 400, "re_3/refund").status is ProviderStatus.APPROVED
+
+
+def test_refund_of_an_uncaptured_authorization_is_refused(provider: CardProvider) -> None:
+    provider.authorize(HOLD)
+    assert provider.refund("ch_1", "re_1", 1, "re_1/refund").status is ProviderStatus.REFUSED
