@@ -1,0 +1,88 @@
+"""The vault's API: POST /v1/payment_methods and POST /v1/tokens, which alone take card numbers.
+
+Also answers {"describe_alias": "pm_card_visa", "account": "acct_..."}, an invocation by the
+payments API, with what may be known of a test card. HTTP clients cannot send it: API Gateway
+writes the event.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from functions.tokenize_card.models import CreatePaymentMethod, CreateToken
+from functions.tokenize_card.tokenization import StagePolicy, Tokenizer
+from functions.tokenize_card.validation import DeclinedHereError
+from shared import bootstrap, bootstrap_vault
+from shared.domain.vault import CardSealer
+from shared.edge.api import Api, ApiPorts, Reply, Request
+from shared.edge.auth import KeyDirectory
+from shared.edge.load import Loader
+from shared.edge.params import Params
+from shared.observability import logger
+from shared.wire.errors import error_body
+
+M = TypeVar("M", bound=Params)
+
+
+def make_api(ports: ApiPorts, tokenizer: Tokenizer, sealer: CardSealer) -> Api:
+    """Registers the operations."""
+    api = Api(ports)
+    api.post(
+        "/v1/payment_methods",
+        CreatePaymentMethod,
+        returns="payment_method",
+        publishable=True,
+        conceal=sealer.digest,
+    )(_declining(tokenizer.create_payment_method))
+    api.post("/v1/tokens", CreateToken, publishable=True, conceal=sealer.digest)(
+        _declining(tokenizer.create_token)
+    )
+    return api
+
+
+def _declining(operation: Callable[[Request[M]], Reply]) -> Callable[[Request[M]], Reply]:
+    """Answers 402 where a card does not belong in the request's mode; nothing is stored then."""
+
+    def serve(request: Request[M]) -> Reply:
+        try:
+            return operation(request)
+        except DeclinedHereError as error:
+            body = error_body(
+                "card_error", error.message, code=error.code, decline_code=error.decline_code
+            )
+            return Reply(402, body)
+
+    return serve
+
+
+@functools.cache
+def _tokenizer() -> Tokenizer:
+    is_production = bootstrap_vault.is_production()
+    policy = StagePolicy(takes_live_cards=is_production, has_sandbox_cards=not is_production)
+    return Tokenizer(bootstrap_vault.sealer(), bootstrap.documents(), policy)
+
+
+@functools.cache
+def _api() -> Api:
+    ports = ApiPorts(
+        keys=KeyDirectory(bootstrap.documents(), bootstrap.clock()),
+        idempotency=bootstrap.idempotency(),
+        clock=bootstrap.clock(),
+        entropy=bootstrap.entropy(),
+        region=bootstrap.settings().region,
+        load=Loader({}),
+    )
+    return make_api(ports, _tokenizer(), bootstrap_vault.sealer())
+
+
+def _described(alias: str, account: str) -> dict[str, Any] | None:
+    card = _tokenizer().describe_alias(alias, account)
+    logger.info("alias described", extra={"account": account, "found": card is not None})
+    return card
+
+
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any] | None:
+    """Handles an HTTP request, or the description of a test card."""
+    if "describe_alias" in event:
+        return _described(event["describe_alias"], event["account"])
+    return _api().handle(event, context)

@@ -1,0 +1,248 @@
+"""Payment methods and tokens made of cards: the card goes to the vault, a summary stays."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from functions.tokenize_card.models import (
+    BillingDetails,
+    CardParams,
+    CreatePaymentMethod,
+    CreateToken,
+    TokenCardParams,
+)
+from functions.tokenize_card.validation import checked_card, require_belonging
+from shared.domain import sandbox_cards
+from shared.domain.card_brands import brand_of
+from shared.domain.cards import CardNumber, CardSummary
+from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
+from shared.domain.errors import InvariantError, RejectedError
+from shared.domain.ports import DocumentStore
+from shared.domain.sandbox_cards import SandboxCard
+from shared.domain.vault import CardSealer
+from shared.edge.api import Reply, Request
+from shared.edge.fields import Address, merge_metadata
+from shared.wire import objects
+from shared.wire.errors import missing_reference
+
+_DAY_MS = 24 * 60 * 60 * 1000
+_TOKEN_PARAM = "card[token]"
+_ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
+_CONTACT = ("email", "name", "phone", "tax_id")
+
+
+@dataclass(frozen=True, slots=True)
+class StagePolicy:
+    """Which cards a stage takes.
+
+    Args: takes_live_cards: real ones, in live mode. has_sandbox_cards: test cards by name.
+    """
+
+    takes_live_cards: bool
+    has_sandbox_cards: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a payment method is made of.
+
+    Args: used: the token that is used up by it.
+    """
+
+    card: CardSummary
+    billing_details: Mapping[str, Any]
+    used: Document | None = None
+
+
+class Tokenizer:
+    """Makes payment methods and tokens."""
+
+    def __init__(self, sealer: CardSealer, documents: DocumentStore, policy: StagePolicy) -> None:
+        self._sealer = sealer
+        self._documents = documents
+        self._policy = policy
+
+    def create_payment_method(self, request: Request[CreatePaymentMethod]) -> Reply:
+        """Serves POST /v1/payment_methods."""
+        params = request.params
+        metadata = merge_metadata({}, params.metadata)
+        source = self._source(request)
+        details = _billing_details(params.billing_details)
+        data = {
+            "type": "card",
+            "card": asdict(source.card),
+            "billing_details": _filled_in(details, source.billing_details),
+            "customer": None,
+            "metadata": metadata,
+            "allow_redisplay": params.allow_redisplay,
+        }
+        method = _new_document(request, "pm", "payment_method", data)
+        listed = ListEntry("payment_method", method.created_ms, method.id)
+        writes = [DocumentWrite(method, listed=(listed,))]
+        if source.used is not None:
+            writes.append(DocumentWrite(_used(source.used)))
+        reply = Reply(200, objects.payment_method(method))
+        self._documents.commit(writes, request.answered(reply))
+        return reply
+
+    def create_token(self, request: Request[CreateToken]) -> Reply:
+        """Serves POST /v1/tokens."""
+        card = request.params.card
+        data = {
+            "type": "card",
+            "card": asdict(self._tokenized(request, card)),
+            "card_id": request.new_id("card"),
+            "billing_details": _holder(card),
+            "used": False,
+        }
+        token = _new_document(request, "tok", "token", data)
+        reply = Reply(200, objects.token(token))
+        self._documents.commit([DocumentWrite(token)], request.answered(reply))
+        return reply
+
+    def describe_alias(self, alias: str, account: str) -> dict[str, Any] | None:
+        """Describes a test card by its name, for a payment method that is used without being
+        created.
+
+        Args: alias: such as "pm_card_visa".
+        Returns: the fields of CardSummary, or None where this stage has no such card.
+        """
+        card = sandbox_cards.by_alias(alias) if self._policy.has_sandbox_cards else None
+        return asdict(self._named(card, account)) if card else None
+
+    def _source(self, request: Request[CreatePaymentMethod]) -> _Source:
+        card = request.params.card
+        if card.token is None:
+            return _Source(self._tokenized(request, card), {})
+        if card.model_fields_set != {"token"}:
+            raise RejectedError(
+                "You may only specify one of these parameters: card[token], card[number].",
+                param="card",
+            )
+        return self._of_token(request.scope, card.token)
+
+    def _of_token(self, scope: Scope, token_id: str) -> _Source:
+        if not scope.livemode and self._policy.has_sandbox_cards:
+            named = sandbox_cards.by_alias(token_id)
+            if named is not None and token_id.startswith(sandbox_cards.TOKEN_PREFIX):
+                return _Source(self._named(named, scope.account), {})
+        token = self._documents.get(token_id)
+        if token is None or token.kind != "token" or Scope(token.account, token.livemode) != scope:
+            raise missing_reference("token", token_id, _TOKEN_PARAM)
+        if token.data["used"]:
+            raise RejectedError(
+                f"You cannot use a Stripe token more than once: {token.id}.",
+                code="token_already_used",
+                param=_TOKEN_PARAM,
+            )
+        return _Source(CardSummary.of(token.data["card"]), token.data["billing_details"], token)
+
+    def _tokenized(
+        self, request: Request[Any], params: CardParams | TokenCardParams
+    ) -> CardSummary:
+        scope = request.scope
+        card = checked_card(
+            params.number, params.exp_month, params.exp_year, params.cvc, now_ms=request.now_ms
+        )
+        require_belonging(
+            card.number,
+            livemode=scope.livemode,
+            takes_live_cards=self._policy.takes_live_cards,
+        )
+        sealed = self._sealer.seal(scope.account, card, _request_name(request))
+        return _summary(card, sealed.vault_token, sealed.fingerprint)
+
+    def _named(self, card: SandboxCard, account: str) -> CardSummary:
+        fingerprint = self._sealer.fingerprint(account, card.number)
+        number = CardNumber(card.number, sandbox_cards.EXP_MONTH, sandbox_cards.EXP_YEAR, card.cvc)
+        return _summary(number, sandbox_cards.vault_token(card), fingerprint)
+
+
+def _request_name(request: Request[Any]) -> str:
+    """Names a request to the vault, the same for its retries.
+
+    A retry after a crash finds the card it sealed. A key may be used anew once a day has passed,
+    which the day in the name tells apart.
+    """
+    if request.idempotency_key is None:
+        return request.entropy.token(24)
+    mode = "live" if request.scope.livemode else "test"
+    return f"{mode}|{request.now_ms // _DAY_MS}|{request.idempotency_key}"
+
+
+def _summary(card: CardNumber, vault_token: str, fingerprint: str) -> CardSummary:
+    brand = brand_of(card.number)
+    if brand is None:
+        raise InvariantError("a card without a brand passed validation")
+    known = sandbox_cards.by_number(card.number)
+    return CardSummary(
+        vault_token=vault_token,
+        brand=brand.name,
+        last4=card.number[-4:],
+        exp_month=card.exp_month,
+        exp_year=card.exp_year,
+        # Of a real card only its issuer knows these; no table of issuers is at hand.
+        funding=known.funding if known else "unknown",
+        country=known.country if known else "",
+        fingerprint=fingerprint,
+        network_risk=known.risk if known else "normal",
+    )
+
+
+def _new_document(
+    request: Request[Any], prefix: str, kind: str, data: Mapping[str, Any]
+) -> Document:
+    return Document(
+        id=request.new_id(prefix),
+        kind=kind,
+        account=request.scope.account,
+        livemode=request.scope.livemode,
+        version=1,
+        created_ms=request.now_ms,
+        data=data,
+    )
+
+
+def _used(token: Document) -> Document:
+    return replace(token, version=token.version + 1, data={**token.data, "used": True})
+
+
+def _billing_details(details: BillingDetails) -> dict[str, Any]:
+    sent = details.address or Address()
+    return {
+        "address": {name: getattr(sent, name) for name in _ADDRESS},
+        **{name: getattr(details, name) for name in _CONTACT},
+    }
+
+
+def _holder(card: TokenCardParams) -> dict[str, Any]:
+    """Writes a token's holder in the shape of billing details."""
+    return {
+        "address": {
+            "city": card.address_city,
+            "country": card.address_country,
+            "line1": card.address_line1,
+            "line2": card.address_line2,
+            "postal_code": card.address_zip,
+            "state": card.address_state,
+        },
+        "email": None,
+        "name": card.name,
+        "phone": None,
+        "tax_id": None,
+    }
+
+
+def _filled_in(details: dict[str, Any], holder: Mapping[str, Any]) -> dict[str, Any]:
+    """Completes billing details by what the token knows of its holder.
+
+    An address is taken whole or not at all, because parts of two make a third.
+    """
+    if not holder:
+        return details
+    address = details["address"]
+    has_address = any(value is not None for value in address.values())
+    return {
+        "address": address if has_address else dict(holder["address"]),
+        **{name: holder[name] if details[name] is None else details[name] for name in _CONTACT},
+    }

@@ -1,0 +1,74 @@
+"""Composition of the vault: the one door to card data, for the functions in its scope only.
+
+Each function reads the settings of the half it uses: sealing, opening or deleting.
+"""
+
+import functools
+from typing import TYPE_CHECKING
+
+from shared import bootstrap
+from shared.adapters.dynamodb_payments import DynamoPaymentStore
+from shared.adapters.vault_kms import DynamoVerifications, KmsCardSealer, KmsVault
+
+if TYPE_CHECKING:
+    from types_boto3_kms import KMSClient
+
+PRODUCTION = "production"
+
+
+def is_production() -> bool:
+    """Tells whether this stage holds real cards, and so knows no test cards by name."""
+    return bootstrap.settings().stage == PRODUCTION
+
+
+@functools.cache
+def kms() -> "KMSClient":
+    """Returns the one KMS client of the environment."""
+    return bootstrap.session().client("kms", config=bootstrap.client_config())
+
+
+@functools.cache
+def sealer() -> KmsCardSealer:
+    """Composes the half that encrypts."""
+    from shared.adapters.verification_queue import SqsVerificationDeletions
+
+    settings = bootstrap.settings()
+    sqs = bootstrap.session().client("sqs", config=bootstrap.client_config())
+    return KmsCardSealer(
+        dynamodb=bootstrap.dynamodb(),
+        kms=kms(),
+        table=settings["VAULT_TABLE"],
+        data_key_id=settings["VAULT_KEY_ARN"],
+        fingerprint_key_id=settings["FINGERPRINT_KEY_ARN"],
+        deletions=SqsVerificationDeletions(sqs=sqs, queue_url=settings["VERIFICATION_QUEUE_URL"]),
+        clock=bootstrap.clock(),
+    )
+
+
+@functools.cache
+def vault() -> KmsVault:
+    """Composes the half that decrypts."""
+    settings = bootstrap.settings()
+    return KmsVault(
+        dynamodb=bootstrap.dynamodb(),
+        kms=kms(),
+        table=settings["VAULT_TABLE"],
+        data_key_id=settings["VAULT_KEY_ARN"],
+        clock=bootstrap.clock(),
+        has_sandbox_cards=not is_production(),
+    )
+
+
+@functools.cache
+def verifications() -> DynamoVerifications:
+    """Composes what deletes security codes."""
+    return DynamoVerifications(
+        dynamodb=bootstrap.dynamodb(), table=bootstrap.settings()["VAULT_TABLE"]
+    )
+
+
+@functools.cache
+def payments() -> DynamoPaymentStore:
+    """Composes the payment store whose transactions also delete a used security code."""
+    tables = {**bootstrap.payment_tables(), "vault": bootstrap.settings()["VAULT_TABLE"]}
+    return DynamoPaymentStore(bootstrap.dynamodb(), tables)
