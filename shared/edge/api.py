@@ -10,20 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from aws_lambda_powertools.logging import Logger
-
 from shared.domain.documents import Scope
 from shared.domain.errors import KeyInUseError, PaymentError
 from shared.domain.idempotency import Answer, Claim
 from shared.domain.ids import derive_id
-from shared.domain.ports import Clock, Entropy, IdempotencyStore
+from shared.domain.ports import Clock, DocumentStore, Entropy, IdempotencyStore
 from shared.edge.auth import ApiKey, KeyDirectory, KeyKind, authenticate
 from shared.edge.card_guard import refuse_card_data
 from shared.edge.expand import Plan, plan_expansions, take_expansions
 from shared.edge.http import HttpRequest
 from shared.edge.idempotency import Claimed, checked_key, claim_key, key_in_use
-from shared.edge.load import Json, Loader
+from shared.edge.load import Json, Loader, Source, document_sources
 from shared.edge.params import Params, Tree, canonical, decode, parse
+from shared.observability import logger
 from shared.wire.errors import (
     ECHO_LENGTH_MAX,
     RequestError,
@@ -45,8 +44,6 @@ M = TypeVar("M", bound=Params)
 # Replaces card data by a keyed digest, so that it can be compared and not recovered.
 Conceal = Callable[[str], str]
 
-logger = Logger(service="farthing")
-
 
 @dataclass(frozen=True, slots=True)
 class ApiPorts:
@@ -61,6 +58,29 @@ class ApiPorts:
     entropy: Entropy
     region: str
     load: Loader
+
+    @classmethod
+    def of(
+        cls,
+        documents: DocumentStore,
+        idempotency: IdempotencyStore,
+        clock: Clock,
+        entropy: Entropy,
+        region: str,
+        sources: Mapping[str, Source] | None = None,
+    ) -> "ApiPorts":
+        """Composes the ports.
+
+        Args: sources: of objects that are not documents, by id prefix, for expansion.
+        """
+        return cls(
+            keys=KeyDirectory(documents, clock),
+            idempotency=idempotency,
+            clock=clock,
+            entropy=entropy,
+            region=region,
+            load=Loader({**document_sources(documents), **(sources or {})}),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,7 +440,7 @@ def _described(error: Exception) -> dict[str, Any]:
 
 
 def _log(line: _LogLine, request_id: str, status: int, duration_ms: int, context: object) -> None:
-    facts = {
+    facts: dict[str, Any] = {
         "method": line.method,
         "route": line.route,
         "status": status,
@@ -431,4 +451,4 @@ def _log(line: _LogLine, request_id: str, status: int, duration_ms: int, context
         "invocation_id": getattr(context, "aws_request_id", None),
         **line.facts,
     }
-    (logger.error if status >= 500 else logger.info)("request", extra=facts)
+    (logger.error if status >= 500 else logger.info)("request", **facts)

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from shared.domain.documents import LIMIT_DEFAULT, LIMIT_MAX
 from shared.edge.params import Params
 from shared.wire.errors import ECHO_LENGTH_MAX, RequestError
 
@@ -127,12 +128,17 @@ def _created(value: object) -> object:
 Created = Annotated[CreatedRange, BeforeValidator(_created)]
 
 
-class ListParams(Params):
-    """The parameters of every list."""
+class PageParams(Params):
+    """Which page of a list is wanted."""
 
-    limit: Annotated[Integer, Field(ge=1, le=100)] = 10
+    limit: Annotated[Integer, Field(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT
     starting_after: ObjectId | None = None
     ending_before: ObjectId | None = None
+
+
+class ListParams(PageParams):
+    """The parameters of a list that can be bounded by time."""
+
     created: Created | None = None
 
 

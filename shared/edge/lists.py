@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from shared.domain.documents import PageQuery
-from shared.edge.fields import CreatedRange, ListParams
+from shared.edge.fields import CreatedRange, ListParams, PageParams
 from shared.wire.errors import RequestError, missing_reference
 
 # Tells when an object of the request's scope was created, in ms, or None when there is none.
 Cursor = Callable[[str], int | None]
 
 
-def page_query(params: ListParams, cursor: Cursor, *, noun: str) -> PageQuery:
+def page_query(params: PageParams, cursor: Cursor, *, noun: str) -> PageQuery:
     """Turns list parameters into a query.
 
     Args: noun: what is listed, as in "No such customer".
@@ -23,7 +23,8 @@ def page_query(params: ListParams, cursor: Cursor, *, noun: str) -> PageQuery:
             code="parameters_exclusive",
             param="ending_before",
         )
-    from_ms, to_ms = created_bounds_ms(params.created)
+    created = params.created if isinstance(params, ListParams) else None
+    from_ms, to_ms = created_bounds_ms(created)
     return PageQuery(
         limit=params.limit,
         after=_position(params.starting_after, cursor, noun, "starting_after"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from shared.domain.documents import Document, Scope
 from shared.domain.ports import DocumentStore
+from shared.wire import objects
 
 BATCH_MAX = 100
 
@@ -53,3 +54,12 @@ def document_source(documents: DocumentStore, render: Callable[[Document], Json]
         }
 
     return read
+
+
+def document_sources(documents: DocumentStore) -> dict[str, Source]:
+    """Makes the sources of the documents that other objects name, by id prefix."""
+    renderers: Mapping[str, Callable[[Document], Json]] = {
+        "cus": objects.customer,
+        "pm": objects.payment_method,
+    }
+    return {prefix: document_source(documents, render) for prefix, render in renderers.items()}

@@ -50,8 +50,16 @@ class RequestError(RejectedError):
 class CardError(RequestError):
     """Says that a card cannot be used as it is; Stripe answers 402 for these."""
 
-    def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        decline_code: str | None = None,
+    ) -> None:
         super().__init__(message, status=402, kind="card_error", code=code, param=param)
+        self.decline_code = decline_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +84,11 @@ def error_body(kind: str, message: str, **facts: Any) -> dict[str, Any]:
 def wire_error(error: PaymentError) -> WireError:
     """Renders an expected failure."""
     if isinstance(error, RequestError):
-        body = error_body(error.kind, error.message, code=error.code, param=error.param)
-        return WireError(error.status, body, error.headers)
+        decline_code = error.decline_code if isinstance(error, CardError) else None
+        facts = {"code": error.code, "decline_code": decline_code, "param": error.param}
+        return WireError(
+            error.status, error_body(error.kind, error.message, **facts), error.headers
+        )
     if isinstance(error, VersionConflictError):
         return WireError(
             429, error_body("invalid_request_error", _LOCKED, code="lock_timeout"), _RETRY

@@ -1,0 +1,102 @@
+"""Documents as one request may see them: of its account, its mode and the kind asked for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from shared.domain.documents import Document, PageQuery, Scope
+from shared.domain.errors import NotFoundError
+from shared.domain.ports import DocumentStore
+from shared.edge.fields import PageParams
+from shared.edge.lists import list_reply, page_query
+from shared.wire.errors import missing_reference, no_such
+
+# What messages call a kind.
+NOUNS: Mapping[str, str] = {
+    "customer": "customer",
+    "event": "event",
+    "payment_method": "PaymentMethod",
+    "token": "token",
+    "webhook_endpoint": "webhook endpoint",
+}
+
+Render = Callable[[Document], Mapping[str, Any]]
+
+
+class ScopedDocuments:
+    """Reads the documents of one scope."""
+
+    def __init__(self, documents: DocumentStore, scope: Scope) -> None:
+        self._documents = documents
+        self._scope = scope
+
+    def find(self, kind: str, object_id: str) -> Document | None:
+        """Returns a document, deleted ones too, or None when the scope has none of this id."""
+        document = self._documents.get(object_id)
+        return document if document is not None and self._sees(document, kind) else None
+
+    def named_by_path(self, kind: str, object_id: str, *, param: str = "id") -> Document:
+        """Returns the document that a path names.
+
+        Raises: NotFoundError when there is none, or it was deleted.
+        """
+        document = self._documents.get(object_id)
+        if document is None or not self._sees(document, kind) or document.is_deleted:
+            raise self._not_found(document, kind, object_id, param)
+        return document
+
+    def named_by_param(self, kind: str, object_id: str, param: str) -> Document:
+        """Returns the document that a parameter names.
+
+        Raises: RejectedError when there is none, or it was deleted.
+        """
+        document = self.find(kind, object_id)
+        if document is None or document.is_deleted:
+            raise missing_reference(NOUNS[kind], object_id, param)
+        return document
+
+    def list(
+        self, kind: str, collection: str, params: PageParams, render: Render, url: str
+    ) -> dict[str, Any]:
+        """Reads one page of a list and builds its answer."""
+        page = self._documents.page(self._scope, collection, self.query(kind, params))
+        data = [render(document) for document in self.in_order(page.ids)]
+        return list_reply(url, data, has_more=page.has_more)
+
+    def query(self, kind: str, params: PageParams) -> PageQuery:
+        """Turns list parameters into a query of this scope."""
+
+        def created_ms(object_id: str) -> int | None:
+            document = self.find(kind, object_id)
+            return document.created_ms if document is not None else None
+
+        return page_query(params, created_ms, noun=NOUNS[kind])
+
+    def in_order(self, object_ids: Sequence[str]) -> Sequence[Document]:
+        """Reads documents in the order of their ids; those gone in the meantime are left out."""
+        found = self._documents.get_many(object_ids) if object_ids else {}
+        return [found[object_id] for object_id in object_ids if object_id in found]
+
+    def _sees(self, document: Document, kind: str) -> bool:
+        scope = Scope(document.account, document.livemode)
+        return scope == self._scope and document.kind == kind
+
+    def _not_found(
+        self, document: Document | None, kind: str, object_id: str, param: str
+    ) -> NotFoundError:
+        error = no_such(NOUNS[kind], object_id, param)
+        other_mode = replace(self._scope, livemode=not self._scope.livemode)
+        if document is None or not ScopedDocuments(self._documents, other_mode)._sees(
+            document, kind
+        ):
+            return error
+        there, here = ("test", "live") if self._scope.livemode else ("live", "test")
+        hint = f"a similar object exists in {there} mode, but a {here} mode key was used"
+        return NotFoundError(
+            f"{error.message}; {hint} to make this request.", code=error.code, param=param
+        )
+
+
+def changed(document: Document, data: Mapping[str, Any]) -> Document:
+    """Returns the next version of a document."""
+    return replace(document, version=document.version + 1, data=data)

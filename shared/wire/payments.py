@@ -1,0 +1,283 @@
+"""Payments as Stripe's objects: payment intents, charges and refunds.
+
+Source: the resources of API version 2026-10-28.endive.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.domain.payment import Charge, ChargeStatus, Payment, Refund, RefundStatus
+from shared.wire.objects import billing_details
+
+Json = dict[str, Any]
+
+
+def payment_intent(payment: Payment) -> Json:
+    """Renders a payment as a PaymentIntent."""
+    details = payment.details
+    return {
+        "id": payment.id,
+        "object": "payment_intent",
+        "allowed_payment_method_types": None,
+        "amount": payment.amount_minor,
+        "amount_capturable": payment.amount_capturable_minor,
+        "amount_details": {"tip": {}},
+        "amount_received": payment.amount_received_minor,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": details.get("automatic_payment_methods"),
+        "canceled_at": _seconds(payment.canceled_at_ms),
+        "cancellation_reason": payment.cancellation_reason,
+        "capture_method": payment.capture_method,
+        "client_secret": payment.client_secret,
+        "confirmation_method": details.get("confirmation_method", "automatic"),
+        "created": payment.created_ms // 1000,
+        "currency": payment.currency,
+        "customer": payment.customer,
+        "customer_account": None,
+        "description": details.get("description"),
+        "excluded_payment_method_types": None,
+        "hooks": None,
+        "last_payment_error": _last_payment_error(payment),
+        "latest_charge": payment.charges[-1].id if payment.charges else None,
+        "livemode": payment.livemode,
+        "managed_payments": None,
+        "metadata": dict(details.get("metadata") or {}),
+        "next_action": payment.next_action,
+        "on_behalf_of": None,
+        "payment_details": None,
+        "payment_method": payment.payment_method,
+        "payment_method_configuration_details": None,
+        "payment_method_options": {
+            "card": {
+                "installments": None,
+                "mandate_options": None,
+                "network": None,
+                "request_three_d_secure": "automatic",
+            }
+        },
+        "payment_method_types": list(payment.payment_method_types),
+        "payment_record": None,
+        "presentment_details": None,
+        "processing": None,
+        "receipt_email": details.get("receipt_email"),
+        "review": None,
+        "setup_future_usage": details.get("setup_future_usage"),
+        "shipping": _shipping(details.get("shipping")),
+        "source": None,
+        "statement_descriptor": details.get("statement_descriptor"),
+        "statement_descriptor_suffix": details.get("statement_descriptor_suffix"),
+        "status": str(payment.status),
+        "transfer_data": None,
+        "transfer_group": details.get("transfer_group"),
+    }
+
+
+def _seconds(milliseconds: int | None) -> int | None:
+    return None if milliseconds is None else milliseconds // 1000
+
+
+def _last_payment_error(payment: Payment) -> Json | None:
+    error = payment.last_payment_error
+    if error is None:
+        return None
+    charge = payment.latest_charge
+    return {
+        **declined_error(error),
+        "charge": charge.id,
+        "payment_method": {
+            "id": charge.payment_method,
+            "object": "payment_method",
+            "billing_details": billing_details(charge.billing_details),
+            "card": {
+                "brand": charge.card.brand,
+                "country": charge.card.country,
+                "exp_month": charge.card.exp_month,
+                "exp_year": charge.card.exp_year,
+                "fingerprint": charge.card.fingerprint,
+                "funding": charge.card.funding,
+                "last4": charge.card.last4,
+            },
+            "livemode": payment.livemode,
+            "type": "card",
+        },
+    }
+
+
+def declined_error(failure: Mapping[str, Any]) -> Json:
+    """Renders why a card was declined, as the error object has it."""
+    facts = {
+        "code": failure["code"],
+        "decline_code": failure["decline_code"],
+        "message": failure["message"],
+        "type": "card_error",
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def charge(payment: Payment, attempt: Charge) -> Json:
+    """Renders one attempt to charge a payment."""
+    details = payment.details
+    refunds = [refund for refund in payment.refunds if refund.charge_id == attempt.id]
+    refunded = sum(r.amount_minor for r in refunds if r.status is not RefundStatus.FAILED)
+    failure = attempt.failure or {}
+    return {
+        "id": attempt.id,
+        "object": "charge",
+        "amount": attempt.amount_minor,
+        "amount_captured": attempt.amount_captured_minor,
+        "amount_refunded": refunded,
+        "application": None,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "authorization_code": attempt.authorization_code,
+        "balance_transaction": None,
+        "billing_details": billing_details(attempt.billing_details),
+        "calculated_statement_descriptor": details.get("statement_descriptor"),
+        "captured": attempt.captured,
+        "created": attempt.created_ms // 1000,
+        "currency": payment.currency,
+        "customer": payment.customer,
+        "description": details.get("description"),
+        "disputed": False,
+        "failure_balance_transaction": None,
+        "failure_code": failure.get("code"),
+        "failure_message": failure.get("message"),
+        "fraud_details": {},
+        "livemode": payment.livemode,
+        "metadata": dict(details.get("metadata") or {}),
+        "on_behalf_of": None,
+        "outcome": _outcome(attempt),
+        "paid": attempt.status is ChargeStatus.SUCCEEDED,
+        "payment_intent": payment.id,
+        "payment_method": attempt.payment_method,
+        "payment_method_details": {"card": _charge_card(attempt), "type": "card"},
+        "presentment_details": None,
+        "radar_options": {},
+        "receipt_email": details.get("receipt_email"),
+        "receipt_number": None,
+        "receipt_url": None,
+        "refunded": attempt.captured and refunded == attempt.amount_captured_minor,
+        "review": None,
+        "shipping": _shipping(details.get("shipping")),
+        "source": None,
+        "source_transfer": None,
+        "statement_descriptor": details.get("statement_descriptor"),
+        "statement_descriptor_suffix": details.get("statement_descriptor_suffix"),
+        "status": str(attempt.status),
+        "transfer_data": None,
+        "transfer_group": details.get("transfer_group"),
+    }
+
+
+def _outcome(attempt: Charge) -> Json | None:
+    if attempt.risk is None:
+        return None
+    blocked = bool(attempt.risk["blocked"])
+    succeeded = attempt.status is ChargeStatus.SUCCEEDED
+    failure = attempt.failure or {}
+    if blocked:
+        status, kind, message = "not_sent_to_network", "blocked", "Blocked by the risk score."
+    elif succeeded:
+        status, kind, message = "approved_by_network", "authorized", "Payment complete."
+    else:
+        status, kind, message = (
+            "declined_by_network",
+            "issuer_declined",
+            "The bank declined the payment.",
+        )
+    return {
+        "advice_code": None,
+        "network_advice_code": None,
+        "network_decline_code": None,
+        "network_status": status,
+        "reason": "highest_risk_level" if blocked else failure.get("decline_code"),
+        "risk_level": attempt.risk["level"],
+        "risk_score": attempt.risk["score"],
+        "seller_message": message,
+        "type": kind,
+    }
+
+
+def _charge_card(attempt: Charge) -> Json:
+    card, checks = attempt.card, attempt.checks or {}
+    approved = attempt.status is ChargeStatus.SUCCEEDED
+    return {
+        "amount_authorized": attempt.amount_minor if approved else None,
+        "authorization_code": attempt.authorization_code,
+        "brand": card.brand,
+        "checks": {
+            "address_line1_check": checks.get("address_line1_check"),
+            "address_postal_code_check": checks.get("address_postal_code_check"),
+            "cvc_check": checks.get("cvc_check"),
+        },
+        "country": card.country,
+        "exp_month": card.exp_month,
+        "exp_year": card.exp_year,
+        "extended_authorization": {"status": "disabled"},
+        "fingerprint": card.fingerprint,
+        "funding": card.funding,
+        "incremental_authorization": {"status": "unavailable"},
+        "installments": None,
+        "last4": card.last4,
+        "mandate": None,
+        "multicapture": {"status": "unavailable"},
+        "network": card.brand,
+        "network_token": {"used": False},
+        "network_transaction_id": attempt.network_transaction_id,
+        "overcapture": {
+            "maximum_amount_capturable": attempt.amount_minor,
+            "status": "unavailable",
+        },
+        "regulated_status": None,
+        "three_d_secure": None,
+        "transaction_link_id": None,
+        "wallet": None,
+    }
+
+
+def refund(payment: Payment, item: Refund) -> Json:
+    """Renders a refund."""
+    return {
+        "id": item.id,
+        "object": "refund",
+        "amount": item.amount_minor,
+        "balance_transaction": None,
+        "charge": item.charge_id,
+        "created": item.created_ms // 1000,
+        "currency": payment.currency,
+        "customer": payment.customer,
+        "customer_account": None,
+        "destination_details": {
+            "card": {
+                "reference": item.provider_reference,
+                "reference_status": "available" if item.provider_reference else "pending",
+                "reference_type": "acquirer_reference_number",
+                "type": "refund",
+            },
+            "type": "card",
+        },
+        **({"failure_reason": item.failure_reason} if item.failure_reason else {}),
+        "metadata": dict(item.metadata),
+        "payment_intent": payment.id,
+        "payment_method": payment.latest_charge.payment_method,
+        "reason": item.reason,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": str(item.status),
+        "transfer_reversal": None,
+    }
+
+
+def _shipping(shipping: Mapping[str, Any] | None) -> Json | None:
+    if shipping is None:
+        return None
+    address = shipping.get("address") or {}
+    parts = ("city", "country", "line1", "line2", "postal_code", "state")
+    return {
+        "address": {part: address.get(part) for part in parts},
+        "carrier": shipping.get("carrier"),
+        "name": shipping.get("name"),
+        "phone": shipping.get("phone"),
+        "tracking_number": shipping.get("tracking_number"),
+    }
