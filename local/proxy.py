@@ -20,6 +20,7 @@ POOL_MAX = 64
 CONNECT_TIMEOUT_S = 5
 UPSTREAM_TIMEOUT_S = 60
 CLIENT_IDLE_TIMEOUT_S = 75
+LINGER_S = 2
 # Below MiniStack's own 75 s, so that a pooled connection is not one that it is about to close.
 POOL_IDLE_S = 30
 HOP_BY_HOP = frozenset(
@@ -225,7 +226,8 @@ class Proxy:
             else:
                 while await self._exchange(reader, writer):
                     pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await _linger(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             # The client went away, or the proxy is stopping: nobody is left to answer.
             pass
         finally:
@@ -237,16 +239,15 @@ class Proxy:
         try:
             async with asyncio.timeout(CLIENT_IDLE_TIMEOUT_S):
                 request = await _read_head(reader, is_response=False)
+            if not request.start[1].startswith(b"/"):
+                raise BadMessageError("the request target must be a path")
+            return await self._forward(request, reader, writer)
         except TimeoutError:
             return False
         except asyncio.LimitOverrunError:
-            return await _refuse(writer, 431, f"the headers exceed {HEAD_BYTES_MAX} bytes")
-        except BadMessageError as error:
-            return await _refuse(writer, 400, str(error))
-        if not request.start[1].startswith(b"/"):
-            return await _refuse(writer, 400, "the request target must be a path")
-        try:
-            return await self._forward(request, reader, writer)
+            return await _refuse(
+                writer, 431, f"a line or the headers exceed {HEAD_BYTES_MAX} bytes"
+            )
         except BadMessageError as error:
             return await _refuse(writer, 400, str(error))
         except UpstreamError as error:
@@ -271,6 +272,17 @@ class Proxy:
             else:
                 up_writer.close()
         return keeps_client
+
+
+async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Reads what the client still sends: closing before would reset its unread answer away."""
+    writer.write_eof()
+    try:
+        async with asyncio.timeout(LINGER_S):
+            while await reader.read(CHUNK_BYTES):
+                pass
+    except TimeoutError:
+        return
 
 
 async def _send_body(

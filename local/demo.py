@@ -1,0 +1,139 @@
+"""The first payment: taken with Stripe's own SDK, with the books and the webhook it led to."""
+
+import http.server
+import json
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import stripe
+
+CALL_TIMEOUT_S = 30
+WEBHOOK_TIMEOUT_S = 30
+BODY_BYTES_MAX = 262_144
+AMOUNT_MINOR = 2_000
+
+Delivery = tuple[bytes, str]
+
+
+class DemoError(Exception):
+    """Says what of the demonstration did not happen."""
+
+
+@contextmanager
+def listener() -> Iterator[tuple[str, "queue.Queue[Delivery]"]]:
+    """Receives webhooks on a free loopback port.
+
+    Yields: its address, and the deliveries as (body, Stripe-Signature).
+    """
+    deliveries: queue.Queue[Delivery] = queue.Queue()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        timeout = CALL_TIMEOUT_S
+
+        def do_POST(self) -> None:
+            length = min(int(self.headers.get("Content-Length", "0")), BODY_BYTES_MAX)
+            body = self.rfile.read(length)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            deliveries.put((body, self.headers.get("Stripe-Signature", "")))
+
+        def log_message(self, *_: object) -> None:
+            """Keeps the listener silent."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/webhooks", deliveries
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def open_client(summary: Mapping[str, Any]) -> stripe.StripeClient:
+    """Returns Stripe's SDK, pointed at the platform; nothing else of it is changed."""
+    return stripe.StripeClient(
+        summary["secret_key"],
+        base_addresses={"api": summary["api_base"]},
+        http_client=stripe.RequestsClient(timeout=CALL_TIMEOUT_S),
+        max_network_retries=0,
+    )
+
+
+def take_payment(client: stripe.StripeClient) -> stripe.PaymentIntent:
+    """Creates a card and charges it.
+
+    Raises: DemoError when the payment does not succeed.
+    """
+    method = client.v1.payment_methods.create(
+        {
+            "type": "card",
+            "card": {"number": "4242424242424242", "exp_month": 12, "exp_year": 2034, "cvc": "123"},
+        }
+    )
+    payment = client.v1.payment_intents.create(
+        {
+            "amount": AMOUNT_MINOR,
+            "currency": "usd",
+            "payment_method": method.id,
+            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+            "confirm": True,
+            "description": "The first payment",
+        }
+    )
+    if payment.status != "succeeded":
+        raise DemoError(f"the payment ended as {payment.status}:\n{payment}")
+    return payment
+
+
+def await_webhook(
+    deliveries: "queue.Queue[Delivery]", secret: str, payment_id: str
+) -> stripe.Event:
+    """Returns the verified event that announces the payment.
+
+    Raises: DemoError when it does not come; stripe.SignatureVerificationError when it is forged.
+    """
+    while True:
+        try:
+            body, signature = deliveries.get(timeout=WEBHOOK_TIMEOUT_S)
+        except queue.Empty as error:
+            raise DemoError(f"no webhook within {WEBHOOK_TIMEOUT_S} s") from error
+        event: stripe.Event = stripe.Webhook.construct_event(body, signature, secret)
+        if event.data.object["id"] == payment_id:
+            return event
+
+
+def read(client: stripe.StripeClient, path: str) -> Any:
+    """Reads one of Farthing's own resources through the SDK's raw request."""
+    answer = client.raw_request("get", path)
+    return json.loads(answer.body)
+
+
+def show(summary: Mapping[str, Any]) -> None:
+    """Takes the payment and prints it, its journals, the trial balance and the webhook.
+
+    Raises: DemoError when any of it does not happen; stripe.StripeError when a call fails.
+    """
+    client = open_client(summary)
+    with listener() as (url, deliveries):
+        endpoint = client.v1.webhook_endpoints.create(
+            {"url": url, "enabled_events": ["payment_intent.succeeded"]}
+        )
+        payment = take_payment(client)
+        event = await_webhook(deliveries, str(endpoint.secret), payment.id)
+        client.v1.webhook_endpoints.delete(endpoint.id)
+    print(f"\nPaymentIntent\n{payment}")
+    print(f"\nJournals of {payment.id}")
+    for journal in read(client, f"/v1/ledger/journals?payment_intent={payment.id}")["data"]:
+        _print_journal(journal)
+    print("\nTrial balance\n" + json.dumps(read(client, "/v1/ledger/trial_balance"), indent=2))
+    print(f"\nWebhook {event.type} {event.id}, received at {url}, signature verified by the SDK\n")
+
+
+def _print_journal(journal: Mapping[str, Any]) -> None:
+    print(json.dumps(journal, indent=2))

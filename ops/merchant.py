@@ -1,0 +1,187 @@
+"""Creates a merchant on a deployed stage: `python -m ops.merchant create --stage dev`.
+
+Uses the AWS credentials, and the endpoint, that the environment gives. Prints one line of JSON:
+{"account", "secret_key", "publishable_key"}. The keys are shown this once; only hashes are kept.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.adapters.dynamodb_documents import DynamoDocumentStore
+from shared.adapters.system import SystemClock, SystemEntropy
+from shared.domain.currencies import EXPONENTS
+from shared.domain.documents import Document, DocumentWrite
+from shared.domain.ports import DocumentStore, Entropy
+
+ROOT = Path(__file__).resolve().parents[1]
+ACCOUNT_LENGTH = 16
+KEY_LENGTH = 48
+CLIENT = Config(
+    connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}
+)
+
+
+class OperatorError(Exception):
+    """Says what the operator has to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    """What is asked for.
+
+    Args: home: region whose ledger the merchant's money is kept in. country: ISO 3166 alpha-2.
+    currency: ISO 4217, lower case; payouts and reports default to it.
+    """
+
+    home: str
+    country: str = "US"
+    currency: str = "usd"
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The new account and its keys in the clear; they leave the process on standard output only."""
+
+    account: str
+    secret_key: str
+    publishable_key: str
+
+
+def new_credentials(entropy: Entropy) -> Credentials:
+    """Draws an account id and a test key pair."""
+    return Credentials(
+        account=f"acct_{entropy.token(ACCOUNT_LENGTH)}",
+        secret_key=f"sk_test_{entropy.token(KEY_LENGTH)}",
+        publishable_key=f"pk_test_{entropy.token(KEY_LENGTH)}",
+    )
+
+
+def documents(
+    merchant: Merchant, credentials: Credentials, created_ms: int
+) -> tuple[DocumentWrite, ...]:
+    """Returns what every region must hold for the merchant: the account and its two keys."""
+    account = credentials.account
+    profile = {
+        "home_region": merchant.home,
+        "country": merchant.country,
+        "email": merchant.email,
+        "default_currency": merchant.currency,
+        "created_by": "ops.merchant",
+    }
+    keys = (("secret", credentials.secret_key), ("publishable", credentials.publishable_key))
+    written = [Document(account, "account", account, False, 1, created_ms, profile)]  # noqa: FBT003
+    for kind, key in keys:
+        facts = {
+            "account": account,
+            "livemode": False,
+            "kind": kind,
+            "home_region": merchant.home,
+            "expires_at_s": None,
+            "revoked": False,
+        }
+        name = f"KEY#{hashlib.sha256(key.encode()).hexdigest()}"
+        written.append(Document(name, "api_key", account, False, 1, created_ms, facts))  # noqa: FBT003
+    return tuple(DocumentWrite(document) for document in written)
+
+
+def create(stores: Sequence[DocumentStore], writes: Sequence[DocumentWrite]) -> None:
+    """Writes the merchant everywhere; the last store is the home's.
+
+    The home comes last, so that a key that works there is known, as foreign, everywhere else.
+    """
+    *others, home = stores
+    for store in (*others, home):
+        store.commit(writes)
+
+
+def stage_regions(stage: str) -> tuple[str, ...]:
+    """Returns the regions of a stage in cdk.json.
+
+    Raises: OperatorError when there is no such stage.
+    """
+    stages = json.loads((ROOT / "cdk.json").read_text())["context"]["stages"]
+    if stage not in stages:
+        raise OperatorError(f"no stage {stage} in cdk.json; there are {', '.join(stages)}")
+    return tuple(stages[stage]["regions"])
+
+
+def open_store(stage: str, region: str) -> DocumentStore:
+    """Opens the objects of a stage in a region, found by its data stack's outputs.
+
+    Raises: OperatorError when the stack is not deployed there, or may not be read.
+    """
+    stack = f"Farthing-{stage}-{region}-Data"
+    session = boto3.Session(region_name=region)
+    try:
+        stacks = session.client("cloudformation", config=CLIENT).describe_stacks(StackName=stack)
+    except (BotoCoreError, ClientError) as error:
+        raise OperatorError(f"cannot read the stack {stack} in {region}: {error}") from error
+    outputs = {
+        output.get("OutputKey"): output.get("OutputValue", "")
+        for output in stacks["Stacks"][0].get("Outputs", ())
+    }
+    missing = {"ObjectsTableName", "IdempotencyTableName"} - outputs.keys()
+    if missing:
+        raise OperatorError(f"the stack {stack} in {region} has no output {', '.join(missing)}")
+    return DynamoDocumentStore(
+        session.client("dynamodb", config=CLIENT),
+        outputs["ObjectsTableName"],
+        outputs["IdempotencyTableName"],
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    command = parser.add_subparsers(required=True).add_parser("create", help="create a merchant")
+    command.add_argument("--stage", required=True)
+    command.add_argument("--home", help="home region; the stage's first one by default")
+    command.add_argument("--country", default="US", help="ISO 3166 alpha-2")
+    command.add_argument("--currency", default="usd", choices=sorted(EXPONENTS), metavar="ISO4217")
+    command.add_argument("--email")
+    return parser.parse_args()
+
+
+def _create(arguments: argparse.Namespace) -> Credentials:
+    regions = stage_regions(arguments.stage)
+    home = arguments.home or regions[0]
+    if home not in regions:
+        raise OperatorError(f"{home} is not a region of {arguments.stage}: {', '.join(regions)}")
+    country = arguments.country.upper()
+    if len(country) != 2 or not country.isascii() or not country.isalpha():
+        raise OperatorError(f"{arguments.country} is not a two-letter country code")
+    ordered = [region for region in regions if region != home] + [home]
+    with ThreadPoolExecutor(max_workers=len(ordered)) as pool:
+        stores = list(pool.map(lambda region: open_store(arguments.stage, region), ordered))
+    merchant = Merchant(home, country, arguments.currency, arguments.email)
+    credentials = new_credentials(SystemEntropy())
+    create(stores, documents(merchant, credentials, SystemClock().now_ms()))
+    return credentials
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        credentials = _create(_arguments())
+    except OperatorError as error:
+        sys.exit(f"ops.merchant: {error}")
+    answer = {
+        "account": credentials.account,
+        "secret_key": credentials.secret_key,
+        "publishable_key": credentials.publishable_key,
+    }
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
