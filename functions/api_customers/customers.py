@@ -1,0 +1,175 @@
+"""Operations on customers."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from functions.api_customers.attachment import (
+    DETACHED_AT_ONCE_MAX,
+    attached,
+    attached_collection,
+    detached,
+)
+from functions.api_customers.models import (
+    CreateCustomer,
+    ListCustomers,
+    UpdateCustomer,
+)
+from shared.domain.documents import Document, DocumentWrite, ListEntry, PageQuery
+from shared.domain.errors import RejectedError, TransientError
+from shared.domain.ports import DocumentStore
+from shared.edge.api import Api, Reply, Request
+from shared.edge.documents import ScopedDocuments, changed
+from shared.edge.fields import NoParams, merge_metadata
+from shared.wire import objects
+
+KIND = "customer"
+_DELETION_ROUNDS_MAX = 20
+_DEFAULTS: Mapping[str, Any] = {
+    "balance": 0,
+    "invoice_settings": {},
+    "metadata": {},
+    "next_invoice_sequence": 1,
+    "preferred_locales": [],
+    "tax_exempt": "none",
+}
+
+
+def register(api: Api, documents: DocumentStore) -> None:
+    """Adds the operations to the API."""
+    customers = _Customers(documents)
+    api.post("/v1/customers", CreateCustomer, returns=KIND)(customers.create)
+    api.list("/v1/customers", ListCustomers, returns=KIND)(customers.list)
+    api.get("/v1/customers/{id}", NoParams, returns=KIND)(customers.retrieve)
+    api.post("/v1/customers/{id}", UpdateCustomer, returns=KIND)(customers.update)
+    api.delete("/v1/customers/{id}", NoParams)(customers.delete)
+
+
+class _Customers:
+    def __init__(self, documents: DocumentStore) -> None:
+        self._documents = documents
+
+    def create(self, request: Request[CreateCustomer]) -> Reply:
+        """Creates a customer and attaches a first payment method in the same transaction."""
+        sent = request.params.sent()
+        payment_method_id = sent.pop("payment_method", None)
+        customer = Document(
+            id=request.new_id("cus"),
+            kind=KIND,
+            account=request.scope.account,
+            livemode=request.scope.livemode,
+            version=1,
+            created_ms=request.now_ms,
+            data=_merged({}, sent),
+        )
+        writes = [DocumentWrite(customer, listed=_entries(customer))]
+        if payment_method_id is not None:
+            writes.append(self._first_payment_method(request, customer, payment_method_id))
+        self._require_own_default(request, customer, just_attached=payment_method_id)
+        return self._commit(request, writes)
+
+    def list(self, request: Request[ListCustomers]) -> Reply:
+        """Lists customers, or those with exactly this e-mail address."""
+        email = request.params.email
+        collection = KIND if email is None else _email_collection(email)
+        scoped = ScopedDocuments(self._documents, request.scope)
+        page = scoped.list(KIND, collection, request.params, objects.customer, "/v1/customers")
+        return Reply(200, page)
+
+    def retrieve(self, request: Request[NoParams]) -> Reply:
+        """Returns a customer; of a deleted one, that it was deleted."""
+        scoped = ScopedDocuments(self._documents, request.scope)
+        customer = scoped.find(KIND, request.path["id"])
+        if customer is None:
+            customer = scoped.named_by_path(KIND, request.path["id"])
+        return Reply(200, objects.customer(customer))
+
+    def update(self, request: Request[UpdateCustomer]) -> Reply:
+        """Changes what was sent and leaves the rest."""
+        scoped = ScopedDocuments(self._documents, request.scope)
+        before = scoped.named_by_path(KIND, request.path["id"])
+        after = changed(before, _merged(before.data, request.params.sent()))
+        self._require_own_default(request, after)
+        old, new = _entries(before), _entries(after)
+        write = DocumentWrite(
+            after,
+            listed=tuple(entry for entry in new if entry not in old),
+            unlisted=tuple(entry for entry in old if entry not in new),
+        )
+        return self._commit(request, [write])
+
+    def delete(self, request: Request[NoParams]) -> Reply:
+        """Detaches the customer's payment methods and leaves a tombstone without personal data."""
+        scoped = ScopedDocuments(self._documents, request.scope)
+        customer = scoped.named_by_path(KIND, request.path["id"])
+        self._detach_all(request, customer)
+        tombstone = changed(customer, {"deleted": True})
+        self._documents.commit([DocumentWrite(tombstone, unlisted=_entries(customer))])
+        return Reply(200, objects.deleted(tombstone))
+
+    def _detach_all(self, request: Request[NoParams], customer: Document) -> None:
+        scoped = ScopedDocuments(self._documents, request.scope)
+        query = PageQuery(limit=DETACHED_AT_ONCE_MAX)
+        for _ in range(_DELETION_ROUNDS_MAX):
+            collection = attached_collection(customer.id)
+            page = self._documents.page(request.scope, collection, query)
+            if not page.ids:
+                return
+            self._documents.commit([detached(method) for method in scoped.in_order(page.ids)])
+        raise TransientError("The customer has more payment methods than one request can detach.")
+
+    def _first_payment_method(
+        self, request: Request[CreateCustomer], customer: Document, payment_method_id: str
+    ) -> DocumentWrite:
+        scoped = ScopedDocuments(self._documents, request.scope)
+        method = scoped.named_by_param("payment_method", payment_method_id, "payment_method")
+        return attached(method, customer.id)
+
+    def _require_own_default(
+        self, request: Request[Any], customer: Document, just_attached: str | None = None
+    ) -> None:
+        """Refuses a default payment method that is not this customer's."""
+        sent = request.params.sent().get("invoice_settings", {})
+        method_id = sent.get("default_payment_method")
+        if method_id is None or method_id == just_attached:
+            return
+        scoped = ScopedDocuments(self._documents, request.scope)
+        param = "invoice_settings[default_payment_method]"
+        method = scoped.named_by_param("payment_method", method_id, param)
+        if method.data.get("customer") != customer.id:
+            raise RejectedError(
+                f"The customer does not have a payment method with the ID {method_id}. The payment"
+                " method must be attached to the customer.",
+                code="resource_missing",
+                param=param,
+            )
+
+    def _commit(self, request: Request[Any], writes: Sequence[DocumentWrite]) -> Reply:
+        reply = Reply(200, objects.customer(writes[0].document))
+        self._documents.commit(writes, request.answered(reply))
+        return reply
+
+
+def _merged(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Applies sent parameters; what is unset gets its default back."""
+    changes = {
+        name: _DEFAULTS.get(name) if value is None else value for name, value in sent.items()
+    }
+    merged = {**_DEFAULTS, **stored, **changes}
+    merged["metadata"] = merge_metadata(stored.get("metadata", {}), sent.get("metadata", {}))
+    settings = {**stored.get("invoice_settings", {}), **sent.get("invoice_settings", {})}
+    merged["invoice_settings"] = settings
+    return merged
+
+
+def _entries(customer: Document) -> tuple[ListEntry, ...]:
+    entries = (ListEntry(KIND, customer.created_ms, customer.id),)
+    email = customer.data.get("email")
+    if email is None:
+        return entries
+    return (*entries, ListEntry(_email_collection(email), customer.created_ms, customer.id))
+
+
+def _email_collection(email: str) -> str:
+    """Names the list of customers with an address, without showing it in a key."""
+    return f"{KIND}/email/{hashlib.sha256(email.encode()).hexdigest()}"

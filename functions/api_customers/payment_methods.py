@@ -1,0 +1,164 @@
+"""Operations on stored payment methods and tokens; the vault creates both."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from functions.api_customers.attachment import attached, attached_collection, detached
+from functions.api_customers.models import (
+    AttachPaymentMethod,
+    CardChanges,
+    CustomersPaymentMethods,
+    ListPaymentMethods,
+    UpdatePaymentMethod,
+)
+from shared.domain.documents import Document, DocumentWrite
+from shared.domain.errors import RejectedError
+from shared.domain.ports import DocumentStore
+from shared.edge.api import Api, Reply, Request
+from shared.edge.documents import ScopedDocuments, changed
+from shared.edge.fields import NoParams, merge_metadata
+from shared.wire import objects
+from shared.wire.errors import CardError, no_such
+
+KIND = "payment_method"
+_EXPIRY_YEARS_MAX = 50
+_URL = "/v1/payment_methods"
+
+
+def register(api: Api, documents: DocumentStore) -> None:
+    """Adds the operations to the API."""
+    methods = _PaymentMethods(documents)
+    of_customer = "/v1/customers/{customer}/payment_methods"
+    api.list(of_customer, CustomersPaymentMethods, returns=KIND)(methods.list_of_customer)
+    api.get(of_customer + "/{id}", NoParams, returns=KIND)(methods.retrieve_of_customer)
+    api.list(_URL, ListPaymentMethods, returns=KIND)(methods.list)
+    api.get(_URL + "/{id}", NoParams, returns=KIND)(methods.retrieve)
+    api.post(_URL + "/{id}", UpdatePaymentMethod, returns=KIND)(methods.update)
+    api.post(_URL + "/{id}/attach", AttachPaymentMethod, returns=KIND)(methods.attach)
+    api.post(_URL + "/{id}/detach", NoParams, returns=KIND)(methods.detach)
+    api.get("/v1/tokens/{id}", NoParams)(methods.retrieve_token)
+
+
+class _PaymentMethods:
+    def __init__(self, documents: DocumentStore) -> None:
+        self._documents = documents
+
+    def list(self, request: Request[ListPaymentMethods]) -> Reply:
+        """Lists the account's payment methods, or one customer's."""
+        scoped, customer_id = self._scoped(request), request.params.customer
+        collection = KIND
+        if customer_id is not None:
+            scoped.named_by_param("customer", customer_id, "customer")
+            collection = attached_collection(customer_id)
+        page = scoped.list(KIND, collection, request.params, objects.payment_method, _URL)
+        return Reply(200, page)
+
+    def list_of_customer(self, request: Request[CustomersPaymentMethods]) -> Reply:
+        """Lists the payment methods of the customer in the path."""
+        scoped = self._scoped(request)
+        customer = scoped.named_by_path("customer", request.path["customer"], param="customer")
+        collection = attached_collection(customer.id)
+        url = f"/v1/customers/{customer.id}/payment_methods"
+        render = objects.payment_method
+        return Reply(200, scoped.list(KIND, collection, request.params, render, url))
+
+    def retrieve(self, request: Request[NoParams]) -> Reply:
+        """Returns a payment method."""
+        return Reply(200, objects.payment_method(self._named(request)))
+
+    def retrieve_of_customer(self, request: Request[NoParams]) -> Reply:
+        """Returns a payment method of the customer in the path."""
+        scoped = self._scoped(request)
+        customer = scoped.named_by_path("customer", request.path["customer"], param="customer")
+        method = self._named(request)
+        if method.data.get("customer") != customer.id:
+            raise no_such("PaymentMethod", method.id)
+        return Reply(200, objects.payment_method(method))
+
+    def update(self, request: Request[UpdatePaymentMethod]) -> Reply:
+        """Changes what was sent of an attached payment method."""
+        method = self._named(request)
+        if method.data.get("customer") is None:
+            raise RejectedError(
+                "You must save this PaymentMethod to a customer before you can update it."
+            )
+        data = dict(method.data)
+        sent = request.params.sent()
+        data["metadata"] = merge_metadata(data.get("metadata", {}), sent.get("metadata", {}))
+        if "allow_redisplay" in sent:
+            data["allow_redisplay"] = sent["allow_redisplay"]
+        if "billing_details" in sent:
+            data["billing_details"] = _merged(data.get("billing_details"), sent["billing_details"])
+        _check_expiry(request.params.card, method, request.now_ms)
+        data["card"] = {**data["card"], **sent.get("card", {})}
+        return self._commit(request, [DocumentWrite(changed(method, data))])
+
+    def attach(self, request: Request[AttachPaymentMethod]) -> Reply:
+        """Attaches a payment method; again to the same customer changes nothing."""
+        method = self._named(request)
+        customer_id = request.params.customer
+        customer = self._scoped(request).named_by_param("customer", customer_id, "customer")
+        if method.data.get("customer") == customer.id:
+            return Reply(200, objects.payment_method(method))
+        return self._commit(request, [attached(method, customer.id)])
+
+    def detach(self, request: Request[NoParams]) -> Reply:
+        """Detaches a payment method, also as its customer's default."""
+        method = self._named(request)
+        writes = [detached(method)]
+        customer = self._scoped(request).find("customer", method.data["customer"])
+        if customer is not None:
+            settings = customer.data.get("invoice_settings", {})
+            if settings.get("default_payment_method") == method.id:
+                settings = {**settings, "default_payment_method": None}
+                data = {**customer.data, "invoice_settings": settings}
+                writes.append(DocumentWrite(changed(customer, data)))
+        return self._commit(request, writes)
+
+    def retrieve_token(self, request: Request[NoParams]) -> Reply:
+        """Returns a token."""
+        token = self._scoped(request).named_by_path("token", request.path["id"])
+        return Reply(200, objects.token(token))
+
+    def _scoped(self, request: Request[Any]) -> ScopedDocuments:
+        return ScopedDocuments(self._documents, request.scope)
+
+    def _named(self, request: Request[Any]) -> Document:
+        return self._scoped(request).named_by_path(KIND, request.path["id"])
+
+    def _commit(self, request: Request[Any], writes: Sequence[DocumentWrite]) -> Reply:
+        reply = Reply(200, objects.payment_method(writes[0].document))
+        self._documents.commit(writes, request.answered(reply))
+        return reply
+
+
+def _merged(stored: dict[str, Any] | None, sent: dict[str, Any] | None) -> dict[str, Any]:
+    """Applies sent billing details; an address part that was not sent stays."""
+    if sent is None:
+        return {}
+    stored = stored or {}
+    merged = {**stored, **sent}
+    if sent.get("address") is not None:
+        merged["address"] = {**(stored.get("address") or {}), **sent["address"]}
+    return merged
+
+
+def _check_expiry(card: CardChanges, method: Document, now_ms: int) -> None:
+    if not card.model_fields_set:
+        return
+    month = card.exp_month if card.exp_month is not None else method.data["card"]["exp_month"]
+    year = card.exp_year if card.exp_year is not None else method.data["card"]["exp_year"]
+    if not 1 <= month <= 12:
+        raise CardError(
+            "Your card's expiration month is invalid.",
+            code="invalid_expiry_month",
+            param="card[exp_month]",
+        )
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    if not (now.year, now.month) <= (year, month) <= (now.year + _EXPIRY_YEARS_MAX, 12):
+        raise CardError(
+            "Your card's expiration year is invalid.",
+            code="invalid_expiry_year",
+            param="card[exp_year]",
+        )

@@ -1,0 +1,31 @@
+"""The API of events and webhook endpoints."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from functions.api_events import events, webhook_endpoints
+from shared import bootstrap
+from shared.domain.ports import DocumentStore
+from shared.edge.api import Api, ApiPorts
+
+
+def build(ports: ApiPorts, documents: DocumentStore) -> Api:
+    """Composes the API of this family."""
+    api = Api(ports)
+    events.register(api, documents)
+    webhook_endpoints.register(api, documents)
+    return api
+
+
+@functools.cache
+def _api() -> Api:
+    documents, clock = bootstrap.documents(), bootstrap.clock()
+    region = bootstrap.settings().region
+    ports = ApiPorts.of(documents, bootstrap.idempotency(), clock, bootstrap.entropy(), region)
+    return build(ports, documents)
+
+
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Answers an API Gateway event."""
+    return _api().handle(event, context)

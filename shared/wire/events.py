@@ -1,0 +1,84 @@
+"""Announcements as event objects, as they are stored and told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.domain.announcements import Announcement, State
+from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.errors import InvariantError
+from shared.domain.payment import Payment
+from shared.wire import objects, payments
+
+Json = dict[str, Any]
+
+RETENTION_S = 30 * 24 * 60 * 60
+
+
+def event_write(announcement: Announcement, occurred_ms: int) -> DocumentWrite:
+    """Makes the event object of an announcement, with the row that lists it.
+
+    Args: occurred_ms: when the change was made.
+    """
+    after = announcement.after
+    told: Json = {"object": _rendered(announcement.kind, announcement.object_id, after)}
+    if announcement.before is not None:
+        before = _rendered(announcement.kind, announcement.object_id, announcement.before)
+        told["previous_attributes"] = previous_attributes(before, told["object"])
+    request = after.last_request if isinstance(after, Payment) else None
+    document = Document(
+        id=announcement.id,
+        kind="event",
+        account=after.account,
+        livemode=after.livemode,
+        version=1,
+        created_ms=occurred_ms,
+        data={
+            "type": announcement.type,
+            "data": told,
+            "request": None if request is None else dict(request),
+            "pending_webhooks": 0,
+        },
+        expires_at_s=occurred_ms // 1000 + RETENTION_S,
+    )
+    return DocumentWrite(document, (ListEntry("event", occurred_ms, announcement.id),))
+
+
+def announcement_detail(event: Document) -> Json:
+    """Returns what the bus is told of an event; see EventBus."""
+    return {
+        "type": event.data["type"],
+        "account": event.account,
+        "livemode": event.livemode,
+        "event": event.id,
+        "object": event.data["data"]["object"]["id"],
+        "created": event.created_ms // 1000,
+    }
+
+
+def previous_attributes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json:
+    """Returns what attributes were before, of those that differ; nested where both are objects.
+
+    An attribute that did not exist before is told as null.
+    """
+    changed: Json = {}
+    for name in [*before, *(name for name in after if name not in before)]:
+        was, is_now = before.get(name), after.get(name)
+        if was == is_now:
+            continue
+        nested = isinstance(was, Mapping) and isinstance(is_now, Mapping)
+        changed[name] = previous_attributes(was, is_now) if nested else was
+    return changed
+
+
+def _rendered(kind: str, object_id: str, state: State) -> Json:
+    if isinstance(state, Document):
+        render = {"customer": objects.customer, "payment_method": objects.payment_method}[kind]
+        return render(state)
+    if kind == "payment_intent":
+        return payments.payment_intent(state)
+    charge, refund = state.charge(object_id), state.refund(object_id)
+    if charge is not None:
+        return payments.charge(state, charge)
+    if refund is not None:
+        return payments.refund(state, refund)
+    raise InvariantError(f"{state.id} has no {kind} {object_id}")
