@@ -39,7 +39,9 @@ class Step:
     Args: name: function and state. proceed: outcomes that go on. undo: where an unexpected error
     enters the undo chain, None to park. undo_from: business outcomes that enter it, and where.
     timeout_s: of the task. attempts_max: of service errors before an effect (each step is
-    idempotent, so sending it again is safe).
+    idempotent, so sending it again is safe). check: where a step of a side-by-side stage leaves
+    its output, under `checks` in the saga's state; None when it crashed. Other steps leave theirs
+    at `result`.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Step:
     undo_from: Mapping[Outcome, str] = field(default_factory=dict)
     timeout_s: int = 5
     attempts_max: int = 3
+    check: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,15 @@ PAY = Saga(
     stages=(
         (Step("validate_payment", proceed=(Outcome.VALID,), undo="release_funds"),),
         (
-            Step("reserve_funds", proceed=(Outcome.RESERVED,), undo="release_funds"),
+            Step(
+                "reserve_funds",
+                proceed=(Outcome.RESERVED,),
+                undo="release_funds",
+                check="reserve",
+            ),
             Step(
                 "score_fraud",
+                check="risk",
                 proceed=(Outcome.ALLOW,),
                 undo="release_funds",
                 undo_from={Outcome.BLOCK: "release_funds"},

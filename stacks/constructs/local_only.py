@@ -1,0 +1,76 @@
+"""What the local emulator (MiniStack 1.5) cannot take, in one place.
+
+The local stage deploys the same stacks as AWS. This Aspect is the only code that changes them:
+whatever is not named here is deployed, and enforced, as written.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsii
+from aws_cdk import Annotations, CfnResource, IAspect, Stack
+from aws_cdk import aws_iam as iam
+from constructs import IConstruct
+
+# Condition keys that the emulator's policy evaluation does not know, so that it denies what AWS
+# allows. The functions send the encryption context all the same, and the emulator's KMS binds it.
+STRIPPED_CONDITIONS: Mapping[str, str] = {
+    "kms:EncryptionContext:": "absent from the emulator's request context: every call is denied",
+}
+
+# Types that the stacks use and the emulator deploys. It rejects a whole template for one type
+# that it does not know, so an unlisted type is an error here, at synthesis, with its name.
+SUPPORTED_TYPES = frozenset(
+    {
+        "AWS::ApiGatewayV2::Api",
+        "AWS::ApiGatewayV2::Integration",
+        "AWS::ApiGatewayV2::Route",
+        "AWS::ApiGatewayV2::Stage",
+        "AWS::CDK::Metadata",
+        "AWS::CloudWatch::Alarm",
+        "AWS::DynamoDB::GlobalTable",
+        "AWS::Events::EventBus",
+        "AWS::Events::Rule",
+        "AWS::IAM::Policy",
+        "AWS::IAM::Role",
+        "AWS::KMS::Key",
+        "AWS::Lambda::EventSourceMapping",
+        "AWS::Lambda::Function",
+        "AWS::Lambda::LayerVersion",
+        "AWS::Lambda::Permission",
+        "AWS::Logs::LogGroup",
+        "AWS::SNS::Topic",
+        "AWS::SNS::TopicPolicy",
+        "AWS::SQS::Queue",
+        "AWS::SQS::QueuePolicy",
+        "AWS::SecretsManager::Secret",
+        "AWS::StepFunctions::StateMachine",
+    }
+)
+
+
+@jsii.implements(IAspect)
+class LocalOnly:
+    """Fits the stacks to the emulator."""
+
+    def visit(self, node: IConstruct) -> None:
+        """Changes one construct, called for each of the tree."""
+        if not isinstance(node, CfnResource):
+            return
+        if node.cfn_resource_type not in SUPPORTED_TYPES:
+            reason = f"the local emulator does not deploy {node.cfn_resource_type}"
+            Annotations.of(node).add_error(f"{reason}; see stacks/constructs/local_only.py")
+        if isinstance(node, iam.CfnPolicy):
+            document = Stack.of(node).resolve(node.policy_document)
+            for path in _stripped(document):
+                node.add_property_deletion_override(path)
+
+
+def _stripped(document: Mapping[str, Any]) -> Iterator[str]:
+    """Finds the conditions that name a stripped key."""
+    for index, statement in enumerate(document["Statement"]):
+        for operator, facts in statement.get("Condition", {}).items():
+            for key in facts:
+                if key.startswith(tuple(STRIPPED_CONDITIONS)):
+                    escaped = key.replace(".", "\\.")
+                    yield f"PolicyDocument.Statement.{index}.Condition.{operator}.{escaped}"

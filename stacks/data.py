@@ -1,0 +1,87 @@
+"""The books: the tables that hold payments, objects, journals and idempotency keys."""
+
+from dataclasses import dataclass
+
+from aws_cdk import aws_dynamodb as dynamodb
+from constructs import Construct
+
+from stacks.base import FarthingStack
+from stacks.constructs.function import FarthingFunction
+from stacks.constructs.tables import (
+    DELETE,
+    GET,
+    GET_MANY,
+    PUT,
+    QUERY,
+    UPDATE,
+    keyed_table,
+)
+from stacks.stage import StageConfig
+
+
+@dataclass(frozen=True)
+class Books:
+    """The tables, and what a role needs for each use of them.
+
+    A transaction needs the rights of the operations in it.
+    """
+
+    payments: dynamodb.TableV2
+    objects: dynamodb.TableV2
+    ledger: dynamodb.TableV2
+    idempotency: dynamodb.TableV2
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The names of all tables, as the functions' settings."""
+        return {
+            "PAYMENTS_TABLE": self.payments.table_name,
+            "OBJECTS_TABLE": self.objects.table_name,
+            "LEDGER_TABLE": self.ledger.table_name,
+            "IDEMPOTENCY_TABLE": self.idempotency.table_name,
+        }
+
+    def read_objects(self, function: FarthingFunction) -> None:
+        """Lets a function read objects, API keys among them, and lists."""
+        function.allow(GET_MANY + QUERY, self.objects.table_arn)
+
+    def write_objects(self, function: FarthingFunction) -> None:
+        """Lets a function write objects and their list rows."""
+        function.allow(PUT + DELETE, self.objects.table_arn)
+
+    def keep_idempotency(self, function: FarthingFunction) -> None:
+        """Lets a function claim idempotency keys, find claims and answer them."""
+        function.allow(GET + PUT + UPDATE, self.idempotency.table_arn)
+
+    def read_payments(self, function: FarthingFunction) -> None:
+        """Lets a function read payments and their events."""
+        function.allow(GET_MANY + QUERY, self.payments.table_arn)
+
+    def change_payments(self, function: FarthingFunction) -> None:
+        """Lets a function commit changes of payments: all that one transaction writes."""
+        self.read_payments(function)
+        function.allow(PUT, self.payments.table_arn)
+        function.allow(PUT, self.ledger.table_arn)
+        function.allow(PUT + DELETE, self.objects.table_arn)
+        function.allow(PUT, self.idempotency.table_arn)
+
+    def read_ledger(self, function: FarthingFunction) -> None:
+        """Lets a function read journals."""
+        function.allow(QUERY, self.ledger.table_arn)
+
+
+class DataStack(FarthingStack):
+    """Holds the books; stateful."""
+
+    def __init__(self, scope: Construct, *, stage: StageConfig, region: str) -> None:
+        super().__init__(scope, "Data", stage=stage, region=region, is_stateful=True)
+        self.books = Books(
+            payments=keyed_table(self, "Payments", has_stream=True),
+            objects=keyed_table(self, "Objects", has_stream=True, has_ttl=True),
+            ledger=keyed_table(self, "Ledger"),
+            idempotency=keyed_table(self, "Idempotency", has_sort_key=False, has_ttl=True),
+        )
+        self.tell("PaymentsTable", self.books.payments.table_name)
+        self.tell("ObjectsTable", self.books.objects.table_name)
+        self.tell("LedgerTable", self.books.ledger.table_name)
+        self.tell("IdempotencyTable", self.books.idempotency.table_name)

@@ -1,0 +1,168 @@
+"""Events: from the tables' streams to the bus, and from the bus to webhooks and settlement."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from shared.domain.saga import SETTLE_STEP
+from stacks.base import FarthingStack
+from stacks.constructs.alarms import alarm_on
+from stacks.constructs.function import FarthingFunction, FunctionMaker
+from stacks.constructs.queue import DeadLetterQueue, WorkQueue
+from stacks.data import Books
+from stacks.stage import Assets, StageConfig
+
+RELAY_TIMEOUT_S = 30
+RELAY_RETRIES_MAX = 10
+RELAY_LAG_MAX = Duration.minutes(1)
+DELIVER_TIMEOUT_S = 60
+SOURCE = "farthing"
+SETTLED_ON = ["payment_intent.succeeded"]
+# Only what is announced wakes the relay: snapshots of payments, and the documents whose changes
+# are events. The event objects that it writes itself are not among them.
+PAYMENT_SNAPSHOTS = lambda_.FilterCriteria.filter(
+    {
+        "eventName": lambda_.FilterRule.or_("INSERT", "MODIFY"),
+        "dynamodb": {"Keys": {"sk": {"S": lambda_.FilterRule.is_equal("STATE")}}},
+    }
+)
+ANNOUNCED_DOCUMENTS = lambda_.FilterCriteria.filter(
+    {
+        "eventName": lambda_.FilterRule.or_("INSERT", "MODIFY"),
+        "dynamodb": {
+            "NewImage": {
+                "kind": {"S": lambda_.FilterRule.or_("customer", "payment_method")},
+            }
+        },
+    }
+)
+
+
+class EventsStack(FarthingStack):
+    """Announces what happened; stateless."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        stage: StageConfig,
+        region: str,
+        assets: Assets,
+        books: Books,
+        alarms: sns.ITopic,
+    ) -> None:
+        super().__init__(scope, "Events", stage=stage, region=region)
+        self._books = books
+        self._alarms = alarms
+        self._make = FunctionMaker(self, stage, assets)
+        self.bus = events.EventBus(self, "Bus", description="What happened on Farthing")
+        self._relay()
+        self._deliver_webhooks()
+        self._settle()
+        self.tell("EventBusName", self.bus.event_bus_name)
+
+    def _relay(self) -> None:
+        books = self._books
+        function = self._make.make(
+            "relay_events",
+            timeout_s=RELAY_TIMEOUT_S,
+            environment={
+                "OBJECTS_TABLE": books.objects.table_name,
+                "IDEMPOTENCY_TABLE": books.idempotency.table_name,
+                "EVENT_BUS_NAME": self.bus.event_bus_name,
+            },
+        )
+        function.allow(["dynamodb:BatchWriteItem"], books.objects.table_arn)
+        function.allow(["events:PutEvents"], self.bus.event_bus_arn)
+        dead_letters = DeadLetterQueue(self, "RelayDeadLetters", alarms=self._alarms)
+        for table, criteria in (
+            (books.payments, PAYMENT_SNAPSHOTS),
+            (books.objects, ANNOUNCED_DOCUMENTS),
+        ):
+            self._follow(function, table, criteria, dead_letters)
+        lag = function.function.metric(
+            "IteratorAge", period=Duration.minutes(1), statistic="Maximum"
+        )
+        what = "Events are announced late: the relay fails or is too slow for the streams."
+        threshold = int(RELAY_LAG_MAX.to_milliseconds())
+        alarm_on(function, "Lag", lag, self._alarms, what, threshold=threshold, periods=3)
+
+    def _follow(
+        self,
+        function: FarthingFunction,
+        table: dynamodb.TableV2,
+        criteria: Mapping[str, Any],
+        dead_letters: DeadLetterQueue,
+    ) -> None:
+        """Feeds a table's stream to the relay; what fails again and again is set aside."""
+        function.function.add_event_source(
+            sources.DynamoEventSource(
+                table,
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=100,
+                max_batching_window=Duration.seconds(0),
+                parallelization_factor=10,
+                bisect_batch_on_error=True,
+                retry_attempts=RELAY_RETRIES_MAX,
+                report_batch_item_failures=True,
+                on_failure=sources.SqsDlq(dead_letters.queue),
+                filters=[criteria],
+            )
+        )
+
+    def _deliver_webhooks(self) -> None:
+        queue = self._queue("Deliveries", DELIVER_TIMEOUT_S)
+        local = {"LOCAL_LOOPBACK": "1"} if self.stage_config.is_local else {}
+        function = self._make.make(
+            "deliver_webhook",
+            timeout_s=DELIVER_TIMEOUT_S,
+            environment={
+                "OBJECTS_TABLE": self._books.objects.table_name,
+                "IDEMPOTENCY_TABLE": self._books.idempotency.table_name,
+                "DELIVERY_QUEUE_URL": queue.queue.queue_url,
+                **local,
+            },
+        )
+        self._books.read_objects(function)
+        self._consume(function, queue)
+        self._rule("EveryEvent", queue)
+        self.tell("DeliveryQueueUrl", queue.queue.queue_url)
+        self.tell("DeliveryDeadLetterQueueUrl", queue.dead_letters.queue_url)
+
+    def _settle(self) -> None:
+        queue = self._queue("Settlements", SETTLE_STEP.timeout_s)
+        function = self._make.make(
+            SETTLE_STEP.name,
+            timeout_s=SETTLE_STEP.timeout_s,
+            environment=self._books.environment,
+        )
+        self._books.change_payments(function)
+        self._consume(function, queue)
+        self._rule("PaymentSucceeded", queue, SETTLED_ON)
+
+    def _queue(self, name: str, consumer_timeout_s: int) -> WorkQueue:
+        timeout = Duration.seconds(consumer_timeout_s)
+        return WorkQueue(self, name, consumer_timeout=timeout, alarms=self._alarms)
+
+    def _consume(self, function: FarthingFunction, queue: WorkQueue) -> None:
+        source = sources.SqsEventSource(queue.queue, batch_size=10, report_batch_item_failures=True)
+        function.function.add_event_source(source)
+
+    def _rule(self, name: str, queue: WorkQueue, types: list[str] | None = None) -> None:
+        """Sends events of the platform to a queue, or to a dead-letter queue if that fails."""
+        undelivered = DeadLetterQueue(self, f"{name}DeadLetters", alarms=self._alarms)
+        events.Rule(
+            self,
+            name,
+            event_bus=self.bus,
+            event_pattern=events.EventPattern(source=[SOURCE], detail_type=types),
+            targets=[targets.SqsQueue(queue.queue, dead_letter_queue=undelivered.queue)],
+        )

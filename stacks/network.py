@@ -1,0 +1,66 @@
+"""Card networks: the sandbox one as a stack of its own, and what a payment step knows of any."""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_secretsmanager as secrets
+from constructs import Construct
+
+from stacks.base import FarthingStack
+from stacks.constructs.api import FarthingApi
+from stacks.constructs.function import FarthingFunction, FunctionMaker
+from stacks.constructs.tables import GET, PUT, QUERY, keyed_table
+from stacks.stage import Assets, StageConfig
+
+
+@dataclass(frozen=True)
+class CardNetwork:
+    """A provider that is reached over HTTP with a bearer secret."""
+
+    url: str
+    secret: secrets.ISecret
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a function needs to know to call the network."""
+        return {"NETWORK_URL": self.url, "NETWORK_SECRET_ARN": self.secret.secret_arn}
+
+    def allow_calls(self, function: FarthingFunction) -> None:
+        """Lets a function read the secret."""
+        self.secret.grant_read(function.role)
+
+
+class SandboxNetworkStack(FarthingStack):
+    """Plays a card network by Stripe's test cards; its table is test data and goes with it."""
+
+    def __init__(
+        self, scope: Construct, *, stage: StageConfig, region: str, assets: Assets
+    ) -> None:
+        super().__init__(scope, "SandboxNetwork", stage=stage, region=region)
+        table = keyed_table(self, "Network", is_test_data=True)
+        secret = secrets.Secret(
+            self,
+            "Secret",
+            description="Bearer secret of the sandbox card network",
+            generate_secret_string=secrets.SecretStringGenerator(
+                exclude_punctuation=True, password_length=40
+            ),
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+        function = FunctionMaker(self, stage, assets).make(
+            "sandbox_network",
+            code="network",
+            timeout_s=10,
+            environment={
+                "NETWORK_TABLE": table.table_name,
+                "NETWORK_SECRET_ARN": secret.secret_arn,
+            },
+        )
+        function.allow(GET + PUT + QUERY, table.table_arn)
+        api = FarthingApi(self, "Api", stage=stage, local_name="network")
+        api.route(function, "ANY /v1/{proxy+}")
+        self.network = CardNetwork(url=api.base_url, secret=secret)
+        self.network.allow_calls(function)
+        self.tell("NetworkApiId", api.api.api_id)
+        self.tell("NetworkTable", table.table_name)
+        self.tell("NetworkSecretArn", secret.secret_arn)

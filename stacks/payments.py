@@ -1,0 +1,261 @@
+"""Payments: the merchant API, the sagas and their steps, and the functions of the vault."""
+
+from dataclasses import dataclass
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_secretsmanager as secrets
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from shared.domain.saga import SAGAS
+from stacks.base import FarthingStack
+from stacks.constructs import asl
+from stacks.constructs.alarms import alarm_on
+from stacks.constructs.api import DEFAULT_ROUTE, FarthingApi
+from stacks.constructs.function import FarthingFunction, FunctionMaker
+from stacks.constructs.queue import WorkQueue
+from stacks.constructs.saga import SagaMachine
+from stacks.data import Books
+from stacks.network import CardNetwork
+from stacks.stage import Assets, StageConfig
+from stacks.vault import VaultStack
+
+# Below API Gateway's own 30 s, so that the function answers, not the gateway.
+API_TIMEOUT_S = 29
+VERIFICATION_TIMEOUT_S = 10
+VERIFICATION_RETENTION = Duration.minutes(10)
+
+# Steps that change the books, and those of them that ask the card network. The others,
+# validate_payment and score_fraud, decide on the saga's state alone and may do nothing.
+BOOK_STEPS = frozenset(
+    {
+        "reserve_funds",
+        "authorize_payment",
+        "capture_payment",
+        "release_funds",
+        "void_authorization",
+        "refund_capture",
+    }
+)
+NETWORK_STEPS = BOOK_STEPS - {"reserve_funds", "release_funds"}
+VAULT_STEP = "authorize_payment"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the payments stack is given by the others; a sandbox network in some stages only."""
+
+    books: Books
+    vault: VaultStack
+    sandbox: CardNetwork | None
+    alarms: sns.ITopic
+
+
+class PaymentsStack(FarthingStack):
+    """Answers merchants; stateless."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        stage: StageConfig,
+        region: str,
+        assets: Assets,
+        given: Surroundings,
+    ) -> None:
+        super().__init__(scope, "Payments", stage=stage, region=region)
+        self._given = given
+        self._network = given.sandbox or self._own_network()
+        self._make = FunctionMaker(self, stage, assets)
+        self.api = FarthingApi(self, "Api", stage=stage, local_name="api")
+        machines = self._machines(self._steps())
+        tokenize = self._tokenize_card()
+        self._api_payments(machines, tokenize)
+        self._api_families()
+        self.tell("ApiId", self.api.api.api_id)
+        self.tell("ApiUrl", self.api.base_url)
+        self.tell("TokenizeFunctionName", tokenize.function.function_name)
+        for name, machine in machines.items():
+            self.tell(f"{name.capitalize()}MachineArn", machine.machine.state_machine_arn)
+
+    def _own_network(self) -> CardNetwork:
+        """Names the stage's own card network; its secret is the operator's, made beforehand."""
+        stage = self.stage_config
+        if stage.network_url is None or stage.network_secret_name is None:
+            raise ValueError(f"stage {stage.name} has no card network")
+        secret = secrets.Secret.from_secret_name_v2(
+            self, "NetworkSecret", stage.network_secret_name
+        )
+        return CardNetwork(url=stage.network_url, secret=secret)
+
+    def _steps(self) -> dict[str, FarthingFunction]:
+        """Makes the function of every step that a saga names."""
+        table = {name: step for saga in SAGAS.values() for name, step in asl.steps(saga).items()}
+        undo = {step.name for saga in SAGAS.values() for step in saga.undo_chain}
+        functions = {name: self._step(name, step.timeout_s) for name, step in table.items()}
+        for name in sorted(undo):
+            self._alarm_on_undo(functions[name])
+        return functions
+
+    def _step(self, name: str, timeout_s: int) -> FarthingFunction:
+        given = self._given
+        environment: dict[str, str] = {}
+        if name in BOOK_STEPS:
+            environment |= given.books.environment
+        if name in NETWORK_STEPS:
+            environment |= self._network.environment
+        if name == VAULT_STEP:
+            environment |= given.vault.opening_environment
+        code = "vault" if name == VAULT_STEP else "platform"
+        step = self._make.make(name, timeout_s=timeout_s, environment=environment, code=code)
+        if name in BOOK_STEPS:
+            given.books.change_payments(step)
+        if name in NETWORK_STEPS:
+            self._network.allow_calls(step)
+        if name == VAULT_STEP:
+            given.vault.allow_opening(step)
+        return step
+
+    def _alarm_on_undo(self, function: FarthingFunction) -> None:
+        metric = function.function.metric_errors(period=Duration.minutes(1), statistic="Sum")
+        what = f"{function.name} failed: a payment was not undone and waits for a person."
+        alarm_on(function, "Errors", metric, self._given.alarms, what)
+
+    def _machines(self, steps: dict[str, FarthingFunction]) -> dict[str, SagaMachine]:
+        return {
+            name: SagaMachine(
+                self, saga, stage=self.stage_config, functions=steps, alarms=self._given.alarms
+            )
+            for name, saga in SAGAS.items()
+        }
+
+    def _api_payments(self, machines: dict[str, SagaMachine], tokenize: FarthingFunction) -> None:
+        """Makes the only caller of the sagas; it also commits what needs no card network."""
+        books = self._given.books
+        arns = {
+            f"{name.upper()}_MACHINE_ARN": machine.machine.state_machine_arn
+            for name, machine in machines.items()
+        }
+        function = self._api_function(
+            "api_payments",
+            "ANY /v1/payment_intents",
+            "ANY /v1/payment_intents/{proxy+}",
+            "ANY /v1/charges",
+            "ANY /v1/charges/{proxy+}",
+            "ANY /v1/refunds",
+            "ANY /v1/refunds/{proxy+}",
+            environment={
+                **books.environment,
+                **arns,
+                "TOKENIZE_FUNCTION_NAME": tokenize.function.function_name,
+            },
+        )
+        books.read_objects(function)
+        books.change_payments(function)
+        books.keep_idempotency(function)
+        for machine in machines.values():
+            machine.allow_start(function)
+        function.allow(["lambda:InvokeFunction"], tokenize.function.function_arn)
+
+    def _api_families(self) -> None:
+        books = self._given.books
+        objects = {name: books.environment[name] for name in ("OBJECTS_TABLE", "IDEMPOTENCY_TABLE")}
+        customers = self._api_function(
+            "api_customers",
+            "ANY /v1/customers",
+            "ANY /v1/customers/{proxy+}",
+            "GET /v1/payment_methods",
+            "ANY /v1/payment_methods/{proxy+}",
+            "GET /v1/tokens/{proxy+}",
+            environment=objects,
+        )
+        events = self._api_function(
+            "api_events",
+            "ANY /v1/events",
+            "ANY /v1/events/{proxy+}",
+            "ANY /v1/webhook_endpoints",
+            "ANY /v1/webhook_endpoints/{proxy+}",
+            environment={**objects, **self._local_only_environment()},
+        )
+        for function in (customers, events):
+            books.read_objects(function)
+            books.write_objects(function)
+            books.keep_idempotency(function)
+        ledger = self._api_function(
+            "api_ledger",
+            "ANY /v1/balance",
+            "ANY /v1/ledger/{proxy+}",
+            environment={**objects, "LEDGER_TABLE": books.ledger.table_name},
+        )
+        books.read_objects(ledger)
+        books.read_ledger(ledger)
+        self._api_function("api_default", DEFAULT_ROUTE, environment={})
+        if self.stage_config.sandbox_network:
+            self._api_test_helpers(objects)
+
+    def _api_test_helpers(self, objects: dict[str, str]) -> None:
+        function = self._api_function(
+            "api_test_helpers",
+            "ANY /v1/test_helpers/{proxy+}",
+            environment={**objects, **self._network.environment},
+        )
+        self._given.books.read_objects(function)
+        self._network.allow_calls(function)
+
+    def _api_function(
+        self, name: str, *routes: str, environment: dict[str, str]
+    ) -> FarthingFunction:
+        function = self._make.make(name, timeout_s=API_TIMEOUT_S, environment=environment)
+        self.api.route(function, *routes)
+        return function
+
+    def _tokenize_card(self) -> FarthingFunction:
+        """Makes the only function that card numbers are sent to, with its two routes.
+
+        What it stores of a security code is deleted by a function of its own when time is up.
+        """
+        books, vault = self._given.books, self._given.vault
+        queue = WorkQueue(
+            self,
+            "Verifications",
+            consumer_timeout=Duration.seconds(VERIFICATION_TIMEOUT_S),
+            alarms=self._given.alarms,
+            delay=VERIFICATION_RETENTION,
+        )
+        function = self._make.make(
+            "tokenize_card",
+            code="vault",
+            timeout_s=API_TIMEOUT_S,
+            environment={
+                "OBJECTS_TABLE": books.objects.table_name,
+                "IDEMPOTENCY_TABLE": books.idempotency.table_name,
+                "VERIFICATION_QUEUE_URL": queue.queue.queue_url,
+                **vault.sealing_environment,
+            },
+        )
+        self.api.route(function, "POST /v1/payment_methods", "POST /v1/tokens")
+        vault.allow_sealing(function)
+        books.read_objects(function)
+        books.write_objects(function)
+        books.keep_idempotency(function)
+        function.allow(["sqs:SendMessage"], queue.queue.queue_arn)
+        self._delete_card_verification(queue)
+        self.tell("VerificationQueueUrl", queue.queue.queue_url)
+        return function
+
+    def _delete_card_verification(self, queue: WorkQueue) -> None:
+        function = self._make.make(
+            "delete_card_verification",
+            code="vault",
+            timeout_s=VERIFICATION_TIMEOUT_S,
+            environment=self._given.vault.deleting_environment,
+        )
+        self._given.vault.allow_deleting(function)
+        function.function.add_event_source(
+            sources.SqsEventSource(queue.queue, batch_size=10, report_batch_item_failures=True)
+        )
+
+    def _local_only_environment(self) -> dict[str, str]:
+        """Lets webhook endpoints be at loopback addresses, in the local stage alone."""
+        return {"LOCAL_LOOPBACK": "1"} if self.stage_config.is_local else {}

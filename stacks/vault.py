@@ -1,0 +1,81 @@
+"""The vault: card data's own table and keys."""
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from stacks.base import FarthingStack
+from stacks.constructs.function import FarthingFunction
+from stacks.constructs.tables import DELETE, PUT, QUERY, keyed_table
+from stacks.stage import StageConfig
+
+# What the vault's functions bind every data key to; a key asked for with less is refused.
+ENCRYPTION_CONTEXT = {
+    "StringEquals": {"kms:EncryptionContext:purpose": "card"},
+    "Null": {"kms:EncryptionContext:account": "false"},
+}
+
+
+class VaultStack(FarthingStack):
+    """Holds encrypted cards and the keys to them; stateful.
+
+    Sealing and opening are rights of different functions: who can seal cannot open.
+    """
+
+    def __init__(self, scope: Construct, *, stage: StageConfig, region: str) -> None:
+        super().__init__(scope, "Vault", stage=stage, region=region, is_stateful=True)
+        self.table = keyed_table(self, "Vault", has_ttl=True)
+        self.key = kms.Key(
+            self,
+            "CardKey",
+            description="Wraps the data keys of card data",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.RETAIN,
+            pending_window=Duration.days(30),
+        )
+        # Without rotation, which HMAC keys do not have: a fingerprint is the same for ever.
+        self.fingerprint_key = kms.Key(
+            self,
+            "FingerprintKey",
+            description="Makes fingerprints of card numbers",
+            key_spec=kms.KeySpec.HMAC_256,
+            key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
+            removal_policy=RemovalPolicy.RETAIN,
+            pending_window=Duration.days(30),
+        )
+        self.tell("VaultTable", self.table.table_name)
+        self.tell("VaultKeyArn", self.key.key_arn)
+        self.tell("FingerprintKeyArn", self.fingerprint_key.key_arn)
+
+    @property
+    def sealing_environment(self) -> dict[str, str]:
+        """What a function needs to know to seal cards."""
+        return {
+            **self.opening_environment,
+            "FINGERPRINT_KEY_ARN": self.fingerprint_key.key_arn,
+        }
+
+    @property
+    def opening_environment(self) -> dict[str, str]:
+        """What a function needs to know to open cards."""
+        return {"VAULT_TABLE": self.table.table_name, "VAULT_KEY_ARN": self.key.key_arn}
+
+    @property
+    def deleting_environment(self) -> dict[str, str]:
+        """What a function needs to know to delete verification values."""
+        return {"VAULT_TABLE": self.table.table_name}
+
+    def allow_sealing(self, function: FarthingFunction) -> None:
+        """Lets a function store cards."""
+        function.allow(PUT, self.table.table_arn)
+        function.allow(["kms:GenerateDataKey"], self.key.key_arn, ENCRYPTION_CONTEXT)
+        function.allow(["kms:GenerateMac"], self.fingerprint_key.key_arn)
+
+    def allow_opening(self, function: FarthingFunction) -> None:
+        """Lets a function read a card and use up its verification value."""
+        function.allow(QUERY + DELETE, self.table.table_arn)
+        function.allow(["kms:Decrypt"], self.key.key_arn, ENCRYPTION_CONTEXT)
+
+    def allow_deleting(self, function: FarthingFunction) -> None:
+        """Lets a function delete verification values, unread."""
+        function.allow(DELETE, self.table.table_arn)
