@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
     from shared.adapters.providers.sandbox import SandboxProvider
+    from shared.adapters.sandbox_cards import VaultSandboxCards
     from shared.adapters.stepfunctions import StepFunctionsRunner
 
 CONNECT_TIMEOUT_S = 1
@@ -103,3 +104,12 @@ def sagas() -> "StepFunctionsRunner":
     client = session().client("stepfunctions", config=config)
     machines = {name: settings()[f"{name.upper()}_MACHINE_ARN"] for name in SAGA_NAMES}
     return StepFunctionsRunner(client, machines)
+
+
+@functools.cache
+def sandbox_cards() -> "VaultSandboxCards":
+    """Composes the description of the sandbox's test cards."""
+    from shared.adapters.sandbox_cards import VaultSandboxCards
+
+    client = session().client("lambda", config=client_config())
+    return VaultSandboxCards(client, settings()["TOKENIZE_FUNCTION_NAME"])

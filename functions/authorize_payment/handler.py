@@ -9,7 +9,7 @@ from typing import Any
 from shared import bootstrap, bootstrap_vault
 from shared.domain.authorization import record_answer, record_unknown
 from shared.domain.changes import PaymentChange
-from shared.domain.errors import ProviderUnavailableError, RejectedError, UnknownOutcomeError
+from shared.domain.errors import RejectedError, TransientError, UnknownOutcomeError
 from shared.domain.payment import Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore, Vault
 from shared.domain.providers import AuthorizationRequest, ProviderAnswer, idempotency_key
@@ -36,7 +36,8 @@ def run(
     sale = automatic and provider.has_sale
     try:
         answer = _ask(payment, vault, provider, sale=sale)
-    except (ProviderUnavailableError, RejectedError):
+    except (RejectedError, TransientError):
+        # The card could not be opened, or the provider not reached: nothing was sent.
         return {"outcome": Outcome.UNAVAILABLE}
     except UnknownOutcomeError:
         answer = None
@@ -47,7 +48,9 @@ def run(
         context = work.context(clock.now_ms())
         if answer is None:
             return record_unknown(current, context)
-        return record_answer(current, answer, risk, sale=sale, context=context)
+        return record_answer(
+            current, answer, risk, sale=sale, context=context, challenge=work.order["challenge"]
+        )
 
     after = commit_latest(payments, payment, decide)
     must_capture = automatic and after.amount_capturable_minor > 0

@@ -73,11 +73,12 @@ def _capture(
         return done(payment)
     except ProviderUnavailableError:
         _record(payment, work, payments, clock, None)
-        return refused(_UNAVAILABLE)
+        return refused(_UNAVAILABLE, began=True)
     after = _record(payment, work, payments, clock, answer)
     if answer.status is ProviderStatus.APPROVED:
         return done(after)
-    return refused(RejectedError(answer.message or "The capture was refused.", param="intent"))
+    error = RejectedError(answer.message or "The capture was refused.", param="intent")
+    return refused(error, began=True)
 
 
 def _record(

@@ -90,7 +90,7 @@ def _refuse(
         return record_refusal(current, error.message, work.context(clock.now_ms()))
 
     commit_latest(payments, payment, decide)
-    return refused(error)
+    return refused(error, began=True)
 
 
 def _undo(

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.domain.capture import captured_draft, captured_journals
 from shared.domain.changes import Context, Draft, PaymentChange, advance
-from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
 from shared.domain.ids import ATTEMPTS_MAX, charge_id
@@ -114,6 +114,9 @@ def reserve(work: Work, before: Payment | None, now_ms: int) -> PaymentChange:
         )
     )
     payment, events = advance(before, work.payment_id, drafts, work.context(now_ms))
+    new = work.order["new_payment_method"]
+    scope = Scope(work.account, work.livemode)
+    made = new_payment_method(scope, method["id"], new, now_ms) if new else None
     hold = _journal("hold", payment, now_ms, {"amount": payment.amount_minor})
     return PaymentChange(
         before_version=before.version if before else 0,
@@ -121,7 +124,7 @@ def reserve(work: Work, before: Payment | None, now_ms: int) -> PaymentChange:
         events=events,
         journals=hold,
         listed=created_entries(payment) if before is None else (),
-        documents=_new_method(work, now_ms),
+        documents=() if made is None else (made,),
         claim=work.claim,
     )
 
@@ -140,14 +143,12 @@ def _entries(
     return tuple(entries)
 
 
-def _new_method(work: Work, now_ms: int) -> tuple[DocumentWrite, ...]:
-    """Materializes a test payment method such as pm_card_visa as an object of its own."""
-    data = work.order["new_payment_method"]
-    if data is None:
-        return ()
-    method_id = work.order["payment_method"]["id"]
-    document = Document(method_id, "payment_method", work.account, work.livemode, 1, now_ms, data)
-    return (DocumentWrite(document, (ListEntry("payment_method", now_ms, method_id),)),)
+def new_payment_method(
+    scope: Scope, method_id: str, data: Mapping[str, Any], now_ms: int
+) -> DocumentWrite:
+    """Makes an object of its own of a sandbox card's name, such as pm_card_visa."""
+    document = Document(method_id, "payment_method", scope.account, scope.livemode, 1, now_ms, data)
+    return DocumentWrite(document, (ListEntry("payment_method", now_ms, method_id),))
 
 
 def _journal(
@@ -163,25 +164,22 @@ def record_answer(
     risk: Mapping[str, Any],
     *,
     sale: bool,
+    challenge: bool,
     context: Context,
 ) -> PaymentChange:
     """Records what the provider said to an authorization or sale: Tx2.
 
     Args: payment: with its authorization pending. sale: whether the call asked to capture too.
+    challenge: whether the customer is there to authenticate; where not, that is a decline.
     """
     charge = payment.latest_charge
-    if answer.status is ProviderStatus.ACTION_REQUIRED:
-        drafts: list[Draft] = [
-            (EventType.PAYMENT_ACTION_REQUIRED, {"next_action": {"type": "use_stripe_sdk"}})
-        ]
+    if answer.status is ProviderStatus.ACTION_REQUIRED and challenge:
+        action = {"type": "use_stripe_sdk", "use_stripe_sdk": {}}
+        drafts: list[Draft] = [(EventType.PAYMENT_ACTION_REQUIRED, {"next_action": action})]
         journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
         return _ended(payment, drafts, journals, context, listed=False)
     if answer.status is not ProviderStatus.APPROVED:
-        failure = {
-            "code": answer.code or "card_declined",
-            "decline_code": answer.decline_code,
-            "message": answer.message or "Your card was declined.",
-        }
+        failure = _failure(answer)
         draft = _declined_draft(failure, risk, answer)
         journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
         return _ended(payment, [draft], journals, context)
@@ -204,6 +202,20 @@ def record_answer(
         payment, operation_of(payment, charge, context.now_ms), payment.amount_minor
     )
     return _ended(payment, drafts, journals, context)
+
+
+def _failure(answer: ProviderAnswer) -> dict[str, str | None]:
+    if answer.status is ProviderStatus.ACTION_REQUIRED:
+        return {
+            "code": "authentication_required",
+            "decline_code": "authentication_required",
+            "message": "Your card was declined. This transaction requires authentication.",
+        }
+    return {
+        "code": answer.code or "card_declined",
+        "decline_code": answer.decline_code,
+        "message": answer.message or "Your card was declined.",
+    }
 
 
 def _declined_draft(

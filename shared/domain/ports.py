@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from shared.domain.cards import CardNumber
+from shared.domain.cards import CardNumber, CardSummary
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite, Page, PageQuery, Scope
 from shared.domain.events import Event
@@ -145,3 +145,10 @@ class EventBus(Protocol):
         Args: announcements: {"type": event type, "account", "livemode", "event": event id,
         "object": object id, "created": epoch s}.
         """
+
+
+class SandboxCards(Protocol):
+    """Describes the sandbox's named test cards, such as pm_card_visa."""
+
+    def describe(self, alias: str, account: str) -> CardSummary | None:
+        """Returns what may be known of the card, or None when this stage has none of that name."""

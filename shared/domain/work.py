@@ -74,10 +74,14 @@ def done(payment: Payment | None, outcome: Outcome = Outcome.DONE) -> dict[str, 
     return {"outcome": outcome, "payment": payment.to_dict() if payment else None}
 
 
-def refused(error: PaymentError) -> dict[str, Any]:
-    """Returns the output of a step that refuses, as data."""
+def refused(error: PaymentError, *, began: bool = False) -> dict[str, Any]:
+    """Returns the output of a step that refuses, as data.
+
+    Args: began: whether something was recorded before, so that the answer is final.
+    """
     return {
         "outcome": Outcome.REFUSED,
+        "began": began,
         "error": {"message": error.message, "code": error.code, "param": error.param},
     }
 

@@ -1,0 +1,47 @@
+"""The merchant API for payment intents, charges and refunds."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from functions.api_payments.payment_intents import PaymentIntents
+from functions.api_payments.refunds import Refunds
+from functions.api_payments.sagas import SagaStarter
+from functions.api_payments.sources import sources
+from shared import bootstrap
+from shared.domain.ports import DocumentStore, PaymentStore, SagaRunner, SandboxCards
+from shared.edge.api import Api, ApiPorts
+
+
+def build(
+    ports: ApiPorts,
+    payments: PaymentStore,
+    documents: DocumentStore,
+    runner: SagaRunner,
+    sandbox_cards: SandboxCards,
+) -> Api:
+    """Registers the operations."""
+    api = Api(ports)
+    sagas = SagaStarter(runner, payments)
+    PaymentIntents(payments, documents, sandbox_cards, sagas).register(api)
+    Refunds(payments, documents, sagas).register(api)
+    return api
+
+
+@functools.cache
+def _api() -> Api:
+    payments, documents = bootstrap.payments(), bootstrap.documents()
+    ports = ApiPorts.of(
+        documents,
+        bootstrap.idempotency(),
+        bootstrap.clock(),
+        bootstrap.entropy(),
+        bootstrap.settings().region,
+        sources(payments),
+    )
+    return build(ports, payments, documents, bootstrap.sagas(), bootstrap.sandbox_cards())
+
+
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Handles an HTTP request."""
+    return _api().handle(event, context)

@@ -1,0 +1,178 @@
+"""Parameters of payment intents, charges and refunds."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+
+from shared.domain.money import AMOUNT_MINOR_MAX, is_currency
+from shared.edge.fields import (
+    Address,
+    Boolean,
+    Clearable,
+    Email,
+    Integer,
+    Items,
+    ListParams,
+    Metadata,
+    ObjectId,
+    Text,
+    refusal,
+)
+from shared.edge.params import Params
+
+
+def _amount(value: int) -> int:
+    if value < 1:
+        raise refusal(
+            "This value must be greater than or equal to 1.", code="parameter_invalid_integer"
+        )
+    if value > AMOUNT_MINOR_MAX:
+        raise refusal(f"Amount must be no more than {AMOUNT_MINOR_MAX}.", code="amount_too_large")
+    return value
+
+
+def _currency(value: object) -> object:
+    if not isinstance(value, str) or value == "":
+        return value
+    code = value.lower()
+    if not is_currency(code):
+        raise refusal(f"Invalid currency: {value[:20]}. Use a three-letter ISO 4217 code.")
+    return code
+
+
+Amount = Annotated[Integer, AfterValidator(_amount)]
+Currency = Annotated[str, BeforeValidator(_currency)]
+Descriptor = Annotated[str, StringConstraints(min_length=1, max_length=22)]
+CaptureMethod = Literal["automatic", "automatic_async", "manual"]
+SetupFutureUsage = Literal["off_session", "on_session"]
+
+
+class Shipping(Params):
+    """Where the goods go."""
+
+    address: Address
+    name: Text
+    carrier: Clearable[Text] = None
+    phone: Clearable[Text] = None
+    tracking_number: Clearable[Text] = None
+
+
+class AutomaticPaymentMethods(Params):
+    """Whether the platform chooses the payment methods; cards are all there is."""
+
+    enabled: Boolean
+    allow_redirects: Literal["always", "never"] = "always"
+
+
+class _Details(Params):
+    """What a merchant may say about a payment at any time."""
+
+    description: Clearable[Text] = None
+    metadata: Metadata = Field(default_factory=dict)
+    receipt_email: Clearable[Email] = None
+    setup_future_usage: Clearable[SetupFutureUsage] = None
+    shipping: Clearable[Shipping] = None
+    statement_descriptor: Clearable[Descriptor] = None
+    statement_descriptor_suffix: Clearable[Descriptor] = None
+    transfer_group: Clearable[Text] = None
+
+
+class _Confirming(Params):
+    """Parameters that mean something only while a payment is confirmed."""
+
+    return_url: Text | None = None
+    off_session: Boolean = False
+    error_on_requires_action: Boolean = False
+    use_stripe_sdk: Boolean = False
+
+
+class CreatePaymentIntent(_Details, _Confirming):
+    """POST /v1/payment_intents."""
+
+    amount: Amount
+    currency: Currency
+    automatic_payment_methods: AutomaticPaymentMethods | None = None
+    allowed_payment_method_types: Items[Literal["card"]] | None = None
+    payment_method_types: Items[Literal["card"]] | None = None
+    capture_method: CaptureMethod = "automatic_async"
+    confirm: Boolean = False
+    confirmation_method: Literal["automatic", "manual"] = "automatic"
+    customer: ObjectId | None = None
+    payment_method: ObjectId | None = None
+
+
+class UpdatePaymentIntent(_Details):
+    """POST /v1/payment_intents/{intent}."""
+
+    amount: Amount | None = None
+    currency: Currency | None = None
+    allowed_payment_method_types: Items[Literal["card"]] | None = None
+    payment_method_types: Items[Literal["card"]] | None = None
+    capture_method: CaptureMethod | None = None
+    customer: ObjectId | None = None
+    payment_method: Clearable[ObjectId] = None
+
+
+class ConfirmPaymentIntent(_Confirming):
+    """POST /v1/payment_intents/{intent}/confirm."""
+
+    capture_method: CaptureMethod | None = None
+    payment_method: ObjectId | None = None
+    receipt_email: Clearable[Email] = None
+    setup_future_usage: Clearable[SetupFutureUsage] = None
+    shipping: Clearable[Shipping] = None
+
+
+class CapturePaymentIntent(Params):
+    """POST /v1/payment_intents/{intent}/capture."""
+
+    amount_to_capture: Amount | None = None
+    # A second capture of the same authorization is not offered.
+    final_capture: Literal["true"] = "true"
+
+
+class CancelPaymentIntent(Params):
+    """POST /v1/payment_intents/{intent}/cancel."""
+
+    cancellation_reason: (
+        Literal["abandoned", "duplicate", "fraudulent", "requested_by_customer"] | None
+    ) = None
+
+
+class ListPaymentIntents(ListParams):
+    """GET /v1/payment_intents."""
+
+    customer: ObjectId | None = None
+
+
+class ListCharges(ListParams):
+    """GET /v1/charges."""
+
+    customer: ObjectId | None = None
+    payment_intent: ObjectId | None = None
+
+
+class CreateRefund(Params):
+    """POST /v1/refunds."""
+
+    payment_intent: ObjectId | None = None
+    charge: ObjectId | None = None
+    amount: Amount | None = None
+    metadata: Metadata = Field(default_factory=dict)
+    reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
+
+
+class ListRefunds(ListParams):
+    """GET /v1/refunds."""
+
+    payment_intent: ObjectId | None = None
+    charge: ObjectId | None = None
+
+
+DETAILS = tuple(_Details.model_fields)
+
+
+def details_of(params: _Details) -> dict[str, Any]:
+    """Returns the sent details except metadata, which merges by its own rules."""
+    sent = params.sent()
+    return {name: sent[name] for name in DETAILS if name in sent and name != "metadata"}

@@ -1,0 +1,403 @@
+"""Payment intents: create, confirm, retrieve, update, list, capture, cancel."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from functions.api_payments.models import (
+    CancelPaymentIntent,
+    CapturePaymentIntent,
+    ConfirmPaymentIntent,
+    CreatePaymentIntent,
+    ListPaymentIntents,
+    UpdatePaymentIntent,
+    details_of,
+)
+from functions.api_payments.sagas import SagaStarter
+from functions.api_payments.sources import in_scope, pick_payment, rendered_page, source
+from shared.domain.authorization import created_entries, new_payment_method
+from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
+from shared.domain.errors import RejectedError
+from shared.domain.events import EventType
+from shared.domain.payment import Payment, PaymentStatus, unexpected_state
+from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
+from shared.domain.saga import CANCEL, CAPTURE, PAY
+from shared.edge.api import Api, Reply, Request
+from shared.edge.fields import NoParams, merge_metadata
+from shared.edge.lists import list_reply, page_query
+from shared.wire import objects
+from shared.wire import payments as wire
+from shared.wire.errors import error_body, missing_reference, no_such
+
+# A card provider for every payment: there is one as long as routing is not built.
+PROVIDER = "sandbox"
+_SANDBOX_METHOD_PREFIX = "pm_card_"
+_EDITABLE = {
+    PaymentStatus.REQUIRES_PAYMENT_METHOD,
+    PaymentStatus.REQUIRES_CONFIRMATION,
+    PaymentStatus.REQUIRES_ACTION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentMethodChoice:
+    """The payment method to charge.
+
+    Args: new: data of the document to be made with the payment, for a sandbox card by name.
+    """
+
+    id: str
+    card: Mapping[str, Any]
+    billing_details: Mapping[str, Any]
+    customer: str | None
+    new: Mapping[str, Any] | None = None
+
+    def order(self) -> dict[str, Any]:
+        """Returns what the saga needs of it."""
+        chosen = asdict(self)
+        del chosen["new"]
+        return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentIntents:
+    """The operations on payment intents."""
+
+    payments: PaymentStore
+    documents: DocumentStore
+    sandbox_cards: SandboxCards
+    sagas: SagaStarter
+
+    def register(self, api: Api) -> None:
+        """Adds the operations to an API."""
+        kind = "payment_intent"
+        path = "/v1/payment_intents"
+        api.post(path, CreatePaymentIntent, returns=kind)(self.create)
+        api.list(path, ListPaymentIntents, returns=kind)(self.list)
+        api.get(path + "/{id}", NoParams, returns=kind)(self.retrieve)
+        api.post(path + "/{id}", UpdatePaymentIntent, returns=kind)(self.update)
+        api.post(path + "/{id}/confirm", ConfirmPaymentIntent, returns=kind)(self.confirm)
+        api.post(path + "/{id}/capture", CapturePaymentIntent, returns=kind)(self.capture)
+        api.post(path + "/{id}/cancel", CancelPaymentIntent, returns=kind)(self.cancel)
+
+    def create(self, request: Request[CreatePaymentIntent]) -> Reply:
+        """Creates a payment, and confirms it at once where asked to."""
+        params = request.params
+        payment_id = request.new_id("pi")
+        references = self._references(
+            request.scope, params.customer, params.payment_method, with_account=params.confirm
+        )
+        method = self._method(request, references, params.payment_method)
+        created = _created_data(request, payment_id, method)
+        if not params.confirm:
+            return self._create_only(request, payment_id, created, method)
+        if method is None:
+            raise RejectedError(
+                "You cannot confirm this PaymentIntent because it's missing a payment method. "
+                "Pass one in the `payment_method` parameter.",
+                code="payment_intent_unexpected_state",
+                param="payment_method",
+            )
+        order = _pay_order(params, method, references, create=created)
+        return self.sagas.run(PAY, request, payment_id, order, _answer)
+
+    def _create_only(
+        self,
+        request: Request[CreatePaymentIntent],
+        payment_id: str,
+        created: Mapping[str, Any],
+        method: PaymentMethodChoice | None,
+    ) -> Reply:
+        context = Context(request.now_ms, request.request_id, request.idempotency_key)
+        draft = (EventType.PAYMENT_CREATED, created)
+        payment, events = advance(None, payment_id, [draft], context)
+        reply = Reply(200, wire.payment_intent(payment))
+        claim = request.answered(reply)
+        change = PaymentChange(
+            0,
+            payment,
+            events,
+            listed=created_entries(payment),
+            documents=_made(request, method),
+            claim=claim,
+        )
+        self.payments.commit(change)
+        return reply
+
+    def confirm(self, request: Request[ConfirmPaymentIntent]) -> Reply:
+        """Confirms a payment: the customer agrees to pay."""
+        params = request.params
+        payment = self._load(request)
+        if params.payment_method is None and payment.payment_method is None:
+            # A retry finds its payment already confirmed; then the saga tells what became of it.
+            if not request.resumed:
+                raise RejectedError(
+                    "You cannot confirm this PaymentIntent because it's missing a payment method. "
+                    "You can either update the PaymentIntent with a payment method and then "
+                    "confirm it again, or confirm it again directly with a payment method.",
+                    code="payment_intent_unexpected_state",
+                    param="payment_method",
+                )
+            return _answer(payment)
+        method_id = params.payment_method or payment.payment_method
+        references = self._references(request.scope, payment.customer, method_id, with_account=True)
+        method = self._method(request, references, method_id)
+        if method is None:
+            raise missing_reference("PaymentMethod", str(method_id), "payment_method")
+        update: dict[str, Any] = {"details": details_sent(params)}
+        if params.capture_method is not None:
+            update["capture_method"] = params.capture_method
+        if not update["details"]:
+            del update["details"]
+        order = _pay_order(params, method, references, before=payment, update=update)
+        return self.sagas.run(PAY, request, payment.id, order, _answer)
+
+    def retrieve(self, request: Request[NoParams]) -> Reply:
+        """Retrieves a payment."""
+        return Reply(200, wire.payment_intent(self._load(request)))
+
+    def update(self, request: Request[UpdatePaymentIntent]) -> Reply:
+        """Changes a payment; what is charged may change only before it is confirmed."""
+        payment = self._load(request)
+        params = request.params
+        references = self._references(request.scope, params.customer, params.payment_method)
+        method = self._method(request, references, params.payment_method)
+        changes = self._changes(request, payment, method)
+        if not changes:
+            return Reply(200, wire.payment_intent(payment))
+        context = Context(request.now_ms, request.request_id, request.idempotency_key)
+        draft: Draft = (EventType.PAYMENT_UPDATED, {"changes": changes})
+        after, events = advance(payment, payment.id, [draft], context)
+        reply = Reply(200, wire.payment_intent(after))
+        change = PaymentChange(
+            payment.version,
+            after,
+            events,
+            listed=_customer_entry(payment, after),
+            documents=_made(request, method),
+            claim=request.answered(reply),
+        )
+        self.payments.commit(change)
+        return reply
+
+    def _changes(
+        self,
+        request: Request[UpdatePaymentIntent],
+        payment: Payment,
+        method: PaymentMethodChoice | None,
+    ) -> dict[str, Any]:
+        params, sent = request.params, request.params.sent()
+        changes: dict[str, Any] = {}
+        for name, field in (("amount", "amount_minor"), ("currency", "currency")):
+            if sent.get(name) is not None:
+                changes[field] = sent[name]
+        for name in ("capture_method", "customer"):
+            if sent.get(name) is not None:
+                changes[name] = sent[name]
+        if "payment_method" in sent:
+            changes["payment_method"] = method.id if method else None
+        if changes and (payment.status not in _EDITABLE or payment.pending is not None):
+            raise unexpected_state(payment, "update")
+        details = details_of(params)
+        if "metadata" in sent:
+            stored = payment.details.get("metadata") or {}
+            details["metadata"] = merge_metadata(stored, params.metadata)
+        if details:
+            changes["details"] = details
+        return changes
+
+    def list(self, request: Request[ListPaymentIntents]) -> Reply:
+        """Lists payments, newest first."""
+        customer = request.params.customer
+        collection = f"payment_intent/{customer}" if customer else "payment_intent"
+        query = page_query(
+            request.params,
+            lambda object_id: self._created_ms(object_id, request.scope),
+            noun="payment_intent",
+        )
+        page = self.documents.page(request.scope, collection, query)
+        read = source(self.payments, pick_payment)
+        data = rendered_page(page, read, request.scope)
+        return Reply(200, list_reply("/v1/payment_intents", data, has_more=page.has_more))
+
+    def capture(self, request: Request[CapturePaymentIntent]) -> Reply:
+        """Captures an authorized payment, in full or in part."""
+        payment = self._load(request)
+        order = {
+            "before": payment.to_dict(),
+            "amount_minor": request.params.amount_to_capture,
+        }
+        return self.sagas.run(CAPTURE, request, payment.id, order, _state)
+
+    def cancel(self, request: Request[CancelPaymentIntent]) -> Reply:
+        """Cancels a payment that has taken no money."""
+        payment = self._load(request)
+        order = {"before": payment.to_dict(), "reason": request.params.cancellation_reason}
+        return self.sagas.run(CANCEL, request, payment.id, order, _state)
+
+    def _load(self, request: Request[Any]) -> Payment:
+        payment_id = request.path["id"]
+        payment = in_scope(self.payments.load(payment_id), request.scope)
+        if payment is None:
+            raise no_such("payment_intent", payment_id, "intent")
+        return payment
+
+    def _created_ms(self, payment_id: str, scope: Scope) -> int | None:
+        payment = in_scope(self.payments.load(payment_id), scope)
+        return payment.created_ms if payment else None
+
+    def _references(
+        self,
+        scope: Scope,
+        customer: str | None,
+        payment_method: str | None,
+        *,
+        with_account: bool = False,
+    ) -> Mapping[str, Document]:
+        """Reads the customer, the payment method and the account in one call.
+
+        Raises: RejectedError when one that is named is not the scope's.
+        """
+        named = (customer, payment_method, scope.account if with_account else None)
+        ids = [name for name in named if name]
+        found = self.documents.get_many(
+            [object_id for object_id in ids if not object_id.startswith(_SANDBOX_METHOD_PREFIX)]
+        )
+        if customer is not None:
+            self._require(found, scope, customer, "customer", "customer")
+        return found
+
+    @staticmethod
+    def _require(
+        found: Mapping[str, Document], scope: Scope, object_id: str, noun: str, param: str
+    ) -> Document:
+        document = found.get(object_id)
+        if (
+            document is None
+            or document.kind != param
+            or document.is_deleted
+            or Scope(document.account, document.livemode) != scope
+        ):
+            raise missing_reference(noun, object_id, param)
+        return document
+
+    def _method(
+        self,
+        request: Request[Any],
+        references: Mapping[str, Document],
+        method_id: str | None,
+    ) -> PaymentMethodChoice | None:
+        """Finds the payment method, or makes one of a sandbox card's name."""
+        if method_id is None:
+            return None
+        if method_id.startswith(_SANDBOX_METHOD_PREFIX):
+            return self._sandbox_method(request, method_id)
+        document = self._require(
+            references, request.scope, method_id, "PaymentMethod", "payment_method"
+        )
+        data = document.data
+        return PaymentMethodChoice(
+            document.id, data["card"], data["billing_details"], data.get("customer")
+        )
+
+    def _sandbox_method(self, request: Request[Any], alias: str) -> PaymentMethodChoice:
+        card = None
+        if not request.scope.livemode:
+            card = self.sandbox_cards.describe(alias, request.scope.account)
+        if card is None:
+            raise missing_reference("PaymentMethod", alias, "payment_method")
+        details = objects.billing_details(None)
+        summary = asdict(card)
+        data = {
+            "card": summary,
+            "billing_details": details,
+            "metadata": {},
+            "customer": None,
+        }
+        method_id = request.new_id("pm")
+        return PaymentMethodChoice(method_id, summary, details, None, new=data)
+
+
+def _made(request: Request[Any], method: PaymentMethodChoice | None) -> tuple[DocumentWrite, ...]:
+    if method is None or method.new is None:
+        return ()
+    return (new_payment_method(request.scope, method.id, method.new, request.now_ms),)
+
+
+def _created_data(
+    request: Request[CreatePaymentIntent], payment_id: str, method: PaymentMethodChoice | None
+) -> dict[str, Any]:
+    params = request.params
+    automatic = params.automatic_payment_methods
+    return {
+        "account": request.scope.account,
+        "livemode": request.scope.livemode,
+        "amount_minor": params.amount,
+        "currency": params.currency,
+        "capture_method": params.capture_method,
+        "client_secret": f"{payment_id}_secret_{request.entropy.token(25)}",
+        "customer": params.customer,
+        "payment_method": method.id if method else None,
+        "payment_method_types": ["card"],
+        "details": {
+            **details_of(params),
+            "metadata": merge_metadata({}, params.metadata),
+            "confirmation_method": params.confirmation_method,
+            "automatic_payment_methods": automatic.model_dump() if automatic else None,
+        },
+    }
+
+
+def details_sent(params: ConfirmPaymentIntent) -> dict[str, Any]:
+    """Returns the details that a confirmation changes."""
+    sent = params.sent()
+    names = ("receipt_email", "setup_future_usage", "shipping")
+    return {name: sent[name] for name in names if name in sent}
+
+
+def _pay_order(
+    params: CreatePaymentIntent | ConfirmPaymentIntent,
+    method: PaymentMethodChoice,
+    references: Mapping[str, Document],
+    *,
+    create: Mapping[str, Any] | None = None,
+    before: Payment | None = None,
+    update: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    account = next(d for d in references.values() if d.kind == "account")
+    return {
+        "create": create,
+        "before": before.to_dict() if before else None,
+        "update": update or {},
+        "payment_method": method.order(),
+        "new_payment_method": method.new,
+        "provider": PROVIDER,
+        "merchant_country": account.data["country"],
+        "challenge": not (params.off_session or params.error_on_requires_action),
+    }
+
+
+def _customer_entry(before: Payment, after: Payment) -> tuple[ListEntry, ...]:
+    if after.customer is None or after.customer == before.customer:
+        return ()
+    entry = ListEntry(f"payment_intent/{after.customer}", after.created_ms, after.id)
+    return (entry,)
+
+
+def _state(payment: Payment) -> Reply:
+    return Reply(200, wire.payment_intent(payment), began=True)
+
+
+def _answer(payment: Payment) -> Reply:
+    """Answers a confirmation with the payment; with 402 where the card was just declined."""
+    if payment.last_event is not EventType.PAYMENT_DECLINED or payment.last_payment_error is None:
+        return _state(payment)
+    body = wire.payment_intent(payment)
+    error = body["last_payment_error"]
+    facts = {name: value for name, value in error.items() if name not in {"type", "message"}}
+    return Reply(
+        402,
+        error_body("card_error", error["message"], **facts, payment_intent=body),
+        began=True,
+    )

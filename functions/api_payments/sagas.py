@@ -1,0 +1,99 @@
+"""Starting sagas, and turning what they say into answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.documents import Scope
+from shared.domain.errors import (
+    KeyInUseError,
+    RejectedError,
+    UnknownOutcomeError,
+    VersionConflictError,
+)
+from shared.domain.payment import Payment
+from shared.domain.ports import PaymentStore, SagaRunner
+from shared.domain.saga import Outcome, Saga
+from shared.domain.work import Work
+from shared.edge.api import Reply, Request
+from shared.wire.errors import error_body
+
+Answer = Callable[[Payment], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class SagaStarter:
+    """Runs sagas for requests."""
+
+    runner: SagaRunner
+    payments: PaymentStore
+
+    def run(
+        self,
+        saga: Saga,
+        request: Request[Any],
+        payment_id: str,
+        order: Mapping[str, Any],
+        answer: Answer,
+    ) -> Reply:
+        """Runs a saga and answers with the payment it leaves.
+
+        Args: order: the saga's own parameters. answer: renders the payment.
+        Raises: RejectedError, VersionConflictError, KeyInUseError as the saga says; then nothing
+        was changed. UnknownOutcomeError when it is not even known whether the saga began.
+        """
+        work = Work(
+            saga=saga.name,
+            payment_id=payment_id,
+            account=request.scope.account,
+            livemode=request.scope.livemode,
+            request_id=request.request_id,
+            idempotency_key=request.idempotency_key,
+            claim=request.claim,
+            order=order,
+        )
+        try:
+            result = self.runner.run(saga.name, work.to_dict())
+        except UnknownOutcomeError:
+            return self._as_it_stands(request.scope, payment_id, answer)
+        return self._answered(result, request.scope, payment_id, answer)
+
+    def _answered(
+        self, result: Mapping[str, Any], scope: Scope, payment_id: str, answer: Answer
+    ) -> Reply:
+        match result["outcome"]:
+            case Outcome.REFUSED:
+                return _refused(result)
+            case Outcome.CONFLICT:
+                raise VersionConflictError("Another request changed this object first.")
+            case Outcome.KEY_IN_USE:
+                raise KeyInUseError("The idempotency key is in use.")
+            case Outcome.DONE if result["payment"] is not None:
+                return answer(Payment.of(result["payment"]))
+            case _:
+                return self._as_it_stands(scope, payment_id, answer)
+
+    def _as_it_stands(self, scope: Scope, payment_id: str, answer: Answer) -> Reply:
+        """Answers with the state as stored while the outcome is open.
+
+        The answer is not kept for retries: a retry goes on where this request stopped.
+        """
+        payment = self.payments.load(payment_id)
+        if payment is None or payment.account != scope.account:
+            raise UnknownOutcomeError("The payment's outcome is not known yet.")
+        reply = answer(payment)
+        return Reply(reply.status, reply.body, began=False)
+
+
+def _refused(result: Mapping[str, Any]) -> Reply:
+    error = result["error"]
+    if not result["began"]:
+        raise RejectedError(error["message"], code=error["code"], param=error["param"])
+    is_card_error = error["code"] == "processing_error"
+    body = error_body(
+        "card_error" if is_card_error else "invalid_request_error",
+        error["message"],
+        code=error["code"],
+        param=error["param"],
+    )
+    return Reply(402 if is_card_error else 400, body, began=True)

@@ -1,0 +1,194 @@
+"""Announcements: which of Stripe's events a change of state leads to.
+
+Pure functions of two snapshots: a change is announced the same however often it is looked at, and
+changes that one transaction made together are announced together.
+Source: Stripe API reference, "Types of events".
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from shared.domain.documents import Document
+from shared.domain.events import EventType
+from shared.domain.ids import derive_id, event_id
+from shared.domain.payment import (
+    Charge,
+    ChargeStatus,
+    Payment,
+    PaymentStatus,
+    Refund,
+    RefundStatus,
+)
+
+State = Payment | Document
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One event to be told to the merchant.
+
+    Args: id: of the event object, the same for the same change. type: Stripe's. kind and
+    object_id: of the object told about. after: the state that holds it. before: the state whose
+    different attributes are told as previous ones; None when the event tells none.
+    """
+
+    id: str
+    type: str
+    kind: str
+    object_id: str
+    after: State
+    before: State | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    type: str
+    kind: str
+    object_id: str
+    before: State | None = None
+
+
+def announce_payment(before: Payment | None, after: Payment) -> tuple[Announcement, ...]:
+    """Returns what a payment's change is announced as, in the order in which it is told."""
+    drafts = [
+        *_created(before, after),
+        *_charges(before, after),
+        *_refunds(before, after),
+        *_status(before, after),
+    ]
+    return tuple(
+        Announcement(
+            id=event_id(after.id, after.version, ordinal),
+            type=draft.type,
+            kind=draft.kind,
+            object_id=draft.object_id,
+            after=after,
+            before=draft.before,
+        )
+        for ordinal, draft in enumerate(drafts)
+    )
+
+
+def announce_document(before: Document | None, after: Document) -> tuple[Announcement, ...]:
+    """Returns what a document's change is announced as; most kinds are not announced."""
+    if before is not None and before.version >= after.version:
+        return ()
+    if after.kind == "customer":
+        drafts = list(_customer(before, after))
+    elif after.kind == "payment_method":
+        drafts = list(_payment_method(before, after))
+    else:
+        return ()
+    return tuple(
+        Announcement(
+            # A payment's body may be a document's too: both are made from one request's key.
+            id=derive_id("evt", after.id, str(after.version), str(ordinal)),
+            type=draft.type,
+            kind=draft.kind,
+            object_id=draft.object_id,
+            # What is told of a deleted customer is what it last was.
+            after=before if draft.type == "customer.deleted" and before else after,
+            before=draft.before,
+        )
+        for ordinal, draft in enumerate(drafts)
+    )
+
+
+def _created(before: Payment | None, after: Payment) -> Iterator[_Draft]:
+    if before is None:
+        yield _Draft("payment_intent.created", "payment_intent", after.id)
+
+
+def _charges(before: Payment | None, after: Payment) -> Iterator[_Draft]:
+    for charge in after.charges:
+        earlier = before.charge(charge.id) if before else None
+        name = _charge_event(earlier, charge)
+        if name is not None:
+            told = before if name == "charge.captured" else None
+            yield _Draft(name, "charge", charge.id, told)
+
+
+def _charge_event(before: Charge | None, after: Charge) -> str | None:
+    if before is None or before.status is not after.status:
+        if after.status is ChargeStatus.SUCCEEDED:
+            return "charge.succeeded"
+        return "charge.failed" if after.status is ChargeStatus.FAILED else None
+    return "charge.captured" if after.captured and not before.captured else None
+
+
+def _refunds(before: Payment | None, after: Payment) -> Iterator[_Draft]:
+    for refund in after.refunds:
+        earlier = before.refund(refund.id) if before else None
+        if earlier is None:
+            yield _Draft("refund.created", "refund", refund.id)
+        if refund.status is RefundStatus.PENDING or (earlier and earlier.status is refund.status):
+            continue
+        if earlier is not None:
+            yield _Draft("refund.updated", "refund", refund.id, before)
+        if refund.status is RefundStatus.FAILED:
+            yield _Draft("refund.failed", "refund", refund.id)
+        else:
+            yield _Draft(
+                "charge.refunded", "charge", refund.charge_id, _without_refund(after, refund)
+            )
+
+
+def _without_refund(payment: Payment, refund: Refund) -> Payment:
+    # A charge counts a refund from its request on; its event tells the refund as a whole.
+    others = tuple(other for other in payment.refunds if other.id != refund.id)
+    return replace(payment, refunds=others)
+
+
+def _status(before: Payment | None, after: Payment) -> Iterator[_Draft]:
+    name = _status_event(before, after)
+    if name is not None:
+        yield _Draft(f"payment_intent.{name}", "payment_intent", after.id)
+
+
+def _status_event(before: Payment | None, after: Payment) -> str | None:
+    was = before.status if before else None
+    if after.status is PaymentStatus.PROCESSING:
+        # Every confirmation is processing for a moment; the merchant hears of it when it lasts.
+        unknown = after.last_event is EventType.PAYMENT_OUTCOME_UNKNOWN
+        return (
+            "processing" if unknown and before and before.last_event != after.last_event else None
+        )
+    if after.status is PaymentStatus.REQUIRES_PAYMENT_METHOD:
+        return "payment_failed" if _failed_now(before, after) else None
+    return None if was is after.status else _STATUS_EVENTS.get(after.status)
+
+
+def _failed_now(before: Payment | None, after: Payment) -> bool:
+    if not after.charges or after.latest_charge.status is not ChargeStatus.FAILED:
+        return False
+    earlier = before.charge(after.latest_charge.id) if before else None
+    return earlier is None or earlier.status is not ChargeStatus.FAILED
+
+
+_STATUS_EVENTS = {
+    PaymentStatus.REQUIRES_ACTION: "requires_action",
+    PaymentStatus.REQUIRES_CAPTURE: "amount_capturable_updated",
+    PaymentStatus.SUCCEEDED: "succeeded",
+    PaymentStatus.CANCELED: "canceled",
+}
+
+
+def _customer(before: Document | None, after: Document) -> Iterator[_Draft]:
+    if after.is_deleted:
+        if before is None or not before.is_deleted:
+            yield _Draft("customer.deleted", "customer", after.id)
+    elif before is None:
+        yield _Draft("customer.created", "customer", after.id)
+    else:
+        yield _Draft("customer.updated", "customer", after.id, before)
+
+
+def _payment_method(before: Document | None, after: Document) -> Iterator[_Draft]:
+    was = before.data.get("customer") if before else None
+    customer = after.data.get("customer")
+    if was is None and customer is not None:
+        yield _Draft("payment_method.attached", "payment_method", after.id)
+    elif was is not None and customer is None:
+        yield _Draft("payment_method.detached", "payment_method", after.id, before)
+    elif before is not None:
+        yield _Draft("payment_method.updated", "payment_method", after.id, before)
