@@ -122,8 +122,11 @@ def list_key(account: str, *, livemode: bool, collection: str) -> str:
 
 
 def list_item(document: Document, entry: ListEntry) -> dict[str, Any]:
-    """Writes a list row of a document's account."""
-    return list_row(document.account, entry, livemode=document.livemode)
+    """Writes a list row of a document's account; it expires with the document."""
+    row = list_row(document.account, entry, livemode=document.livemode)
+    if document.expires_at_s is not None:
+        row["expires_at"] = {"N": str(document.expires_at_s)}
+    return row
 
 
 def list_row(account: str, entry: ListEntry, *, livemode: bool) -> dict[str, Any]:
@@ -147,7 +150,8 @@ def document_operations(
         operations.append(put_version(table, document_item(document), document.version - 1))
         operations += [put(table, list_item(document, entry)) for entry in write.listed]
         for entry in write.unlisted:
-            operation = {"TableName": table, "Key": list_item(document, entry)}
+            row = list_row(document.account, entry, livemode=document.livemode)
+            operation = {"TableName": table, "Key": row}
             operations.append(cast("TransactWriteItemTypeDef", {"Delete": operation}))
     return operations
 

@@ -122,9 +122,17 @@ def _document(item: Mapping[str, Any]) -> Document:
         livemode=item["livemode"]["BOOL"],
         version=int(item["version"]["N"]),
         created_ms=int(item["created_ms"]["N"]),
-        data=dynamodb.load(item, "body"),
+        data={**dynamodb.load(item, "body"), **_pending_webhooks(item)},
         expires_at_s=int(item["expires_at"]["N"]) if "expires_at" in item else None,
     )
+
+
+def _pending_webhooks(item: Mapping[str, Any]) -> dict[str, int]:
+    """Counts who is still to be told of an event; see DynamoDeliveryLog."""
+    if "subscribed" not in item:
+        return {}
+    delivered = item["delivered"]["SS"] if "delivered" in item else []
+    return {"pending_webhooks": len(set(item["subscribed"]["SS"]) - set(delivered))}
 
 
 def document_of_image(image: Mapping[str, Any]) -> Document:

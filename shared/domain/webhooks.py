@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from shared.domain.documents import Document
 
 COLLECTION = "webhook_endpoint"
+ENDPOINTS_MAX = 16
 RETRY_FIRST_S = 2
 RETRY_FACTOR = 4
 RETRY_MAX_S = 600
@@ -36,7 +37,7 @@ class DeliveryLog(Protocol):
         """Adds endpoints that are to be told; the same again changes nothing."""
 
     def delivered(self, event_id: str, endpoint_id: str) -> None:
-        """Adds an endpoint that was told; the same again changes nothing."""
+        """Adds an endpoint that was told, or is gone; the same again changes nothing."""
 
 
 class DeliveryQueue(Protocol):

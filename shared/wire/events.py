@@ -65,8 +65,10 @@ def previous_attributes(before: Mapping[str, Any], after: Mapping[str, Any]) -> 
         was, is_now = before.get(name), after.get(name)
         if was == is_now:
             continue
-        nested = isinstance(was, Mapping) and isinstance(is_now, Mapping)
-        changed[name] = previous_attributes(was, is_now) if nested else was
+        if isinstance(was, Mapping) and isinstance(is_now, Mapping):
+            changed[name] = previous_attributes(was, is_now)
+        else:
+            changed[name] = was
     return changed
 
 

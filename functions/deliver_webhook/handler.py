@@ -1,0 +1,162 @@
+"""Tells merchants' endpoints of events.
+
+Two kinds of messages come from one queue. The bus's name an event: each becomes one message per
+subscribed endpoint. Those name an event and an endpoint: each is posted, and again with growing
+delays until the endpoint answers 2xx or the queue sets the message aside.
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from aws_lambda_powertools import Logger
+
+from shared import bootstrap, bootstrap_events
+from shared.domain.documents import Document, PageQuery, Scope
+from shared.domain.errors import InvariantError, PaymentError, TransientError
+from shared.domain.ports import Clock, DocumentStore
+from shared.domain.webhooks import (
+    COLLECTION,
+    ENDPOINTS_MAX,
+    Delivery,
+    DeliveryLog,
+    DeliveryQueue,
+    WebhookSender,
+    delivery_of,
+    is_subscribed,
+    retry_delay_s,
+    signature_header,
+)
+from shared.observability import logger as shared_logger
+from shared.wire import objects
+from shared.wire.json import dump
+
+USER_AGENT = "Farthing/1.0 (+webhooks)"
+# One delivery takes at most two seconds to connect, eight for the answer, and its bookkeeping.
+DELIVERY_MS_MAX = 12_000
+
+
+class Context(Protocol):
+    """The part of Lambda's context that is used."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Returns how long the function may still run."""
+
+
+class Deliverer:
+    """Handles a batch of the delivery queue."""
+
+    def __init__(
+        self,
+        documents: DocumentStore,
+        log: DeliveryLog,
+        queue: DeliveryQueue,
+        sender: WebhookSender,
+        clock: Clock,
+        logger: Logger,
+    ) -> None:
+        self._documents = documents
+        self._log = log
+        self._queue = queue
+        self._sender = sender
+        self._clock = clock
+        self._logger = logger
+
+    def handle(self, batch: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """Handles each message by itself; returns those that must be received again."""
+        failed = [
+            record["messageId"] for record in batch["Records"] if not self._done(record, context)
+        ]
+        return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+    def _done(self, record: Mapping[str, Any], context: Context) -> bool:
+        attempt = int(record["attributes"]["ApproximateReceiveCount"])
+        facts: dict[str, Any] = {"message": record["messageId"], "attempt": attempt}
+        try:
+            if context.get_remaining_time_in_millis() < DELIVERY_MS_MAX:
+                raise TransientError("There is no time left in this invocation.")
+            facts |= self._handle(json.loads(record["body"]))
+        except PaymentError as error:
+            self._logger.warning("webhook not done", error=error.message, **facts)
+            self._postpone(record["receiptHandle"], attempt)
+            return False
+        except Exception:
+            self._logger.exception("webhook message failed", **facts)
+            return False
+        self._logger.info("webhook", **facts)
+        return True
+
+    def _postpone(self, receipt_handle: str, attempt: int) -> None:
+        try:
+            self._queue.retry_later(receipt_handle, retry_delay_s(attempt))
+        except TransientError:
+            # It comes back anyway, when the queue's own visibility timeout is over.
+            self._logger.warning("a retry comes later than planned", attempt=attempt)
+
+    def _handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        delivery = delivery_of(message)
+        if delivery is None:
+            return self._split(message["detail"])
+        return self._deliver(delivery)
+
+    def _split(self, detail: Mapping[str, Any]) -> dict[str, Any]:
+        scope = Scope(detail["account"], detail["livemode"])
+        ids = self._documents.page(scope, COLLECTION, PageQuery(limit=ENDPOINTS_MAX)).ids
+        endpoints = self._documents.get_many(ids).values() if ids else ()
+        told = [endpoint.id for endpoint in endpoints if is_subscribed(endpoint, detail["type"])]
+        if told:
+            self._log.subscribed(detail["event"], told)
+            self._queue.put([Delivery(detail["event"], endpoint) for endpoint in told])
+        return {"event": detail["event"], "type": detail["type"], "subscribed": told}
+
+    def _deliver(self, delivery: Delivery) -> dict[str, Any]:
+        found = self._documents.get_many([delivery.event, delivery.endpoint])
+        event, endpoint = found.get(delivery.event), found.get(delivery.endpoint)
+        facts: dict[str, Any] = {"event": delivery.event, "endpoint": delivery.endpoint}
+        if event is None:
+            return {**facts, "outcome": "event_expired"}
+        if endpoint is None or endpoint.is_deleted or endpoint.data["status"] != "enabled":
+            self._log.delivered(delivery.event, delivery.endpoint)
+            return {**facts, "outcome": "endpoint_gone"}
+        _require_same_owner(event, endpoint)
+        status = self._post(event, endpoint)
+        if not 200 <= status < 300:
+            raise TransientError(f"The endpoint {endpoint.id} answered {status} to {event.id}.")
+        self._log.delivered(delivery.event, delivery.endpoint)
+        return {**facts, "outcome": "delivered", "status": status}
+
+    def _post(self, event: Document, endpoint: Document) -> int:
+        body = dump(objects.event(event)).encode()
+        timestamp_s = self._clock.now_ms() // 1000
+        headers = {
+            "Accept": "*/*",
+            "Cache-Control": "no-cache",
+            "Content-Type": "application/json; charset=utf-8",
+            "Stripe-Signature": signature_header(endpoint.data["secret"], body, timestamp_s),
+            "User-Agent": USER_AGENT,
+        }
+        return self._sender.post(endpoint.data["url"], body, headers)
+
+
+def _require_same_owner(event: Document, endpoint: Document) -> None:
+    owners = {(item.account, item.livemode) for item in (event, endpoint)}
+    if len(owners) != 1:
+        raise InvariantError(f"{event.id} is not {endpoint.id}'s to be told")
+
+
+@functools.cache
+def _deliverer() -> Deliverer:
+    return Deliverer(
+        bootstrap.documents(),
+        bootstrap_events.delivery_log(),
+        bootstrap_events.delivery_queue(),
+        bootstrap_events.webhook_sender(),
+        bootstrap.clock(),
+        shared_logger,
+    )
+
+
+def handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Handles a batch of the delivery queue."""
+    return _deliverer().handle(event, context)

@@ -1,0 +1,98 @@
+"""Announces changes of payments and documents: event objects first, then the bus.
+
+A record that cannot be read or rendered is poison: it would stop its shard for ever where the
+stream's retry limits do not apply, so it is set aside and the batch goes on. A failure to write or
+to publish concerns every record, so it is raised and the stream repeats the batch; that is
+harmless, because the same records make the same event objects.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from aws_lambda_powertools import Logger
+
+from shared import bootstrap, bootstrap_events
+from shared.adapters.dynamodb_documents import document_of_image
+from shared.adapters.dynamodb_payments import STATE, payment_of_image
+from shared.domain.announcements import Announcement, announce_document, announce_payment
+from shared.domain.documents import DocumentWrite
+from shared.domain.ports import DocumentStore, EventBus
+from shared.observability import logger as shared_logger
+from shared.wire.events import announcement_detail, event_write
+
+Record = Mapping[str, Any]
+
+
+class DeadLetters(Protocol):
+    """Keeps what cannot be processed."""
+
+    def put(self, letter: Mapping[str, str | None]) -> None:
+        """Keeps one letter."""
+
+
+class Relay:
+    """Turns a batch of stream records into event objects and announcements."""
+
+    def __init__(
+        self, documents: DocumentStore, bus: EventBus, dead_letters: DeadLetters, logger: Logger
+    ) -> None:
+        self._documents = documents
+        self._bus = bus
+        self._dead_letters = dead_letters
+        self._logger = logger
+
+    def handle(self, batch: Mapping[str, Any], _context: object) -> dict[str, Any]:
+        """Announces a batch; returns no failures, because what fails is raised or set aside."""
+        records: Sequence[Record] = batch["Records"]
+        events = [event for record in records for event in self._events(record)]
+        if events:
+            self._documents.put_events(events)
+            self._bus.publish([announcement_detail(event.document) for event in events])
+        self._logger.info(
+            "relayed", records=len(records), events=[event.document.id for event in events]
+        )
+        return {"batchItemFailures": []}
+
+    def _events(self, record: Record) -> list[DocumentWrite]:
+        try:
+            occurred_ms = int(record["dynamodb"]["ApproximateCreationDateTime"] * 1000)
+            return [event_write(item, occurred_ms) for item in _announcements(record)]
+        except Exception as error:
+            keys = record.get("dynamodb", {}).get("Keys", {})
+            letter = {
+                "stream": record.get("eventSourceARN"),
+                "record": record.get("eventID"),
+                "pk": keys.get("pk", {}).get("S"),
+                "sk": keys.get("sk", {}).get("S"),
+                "error": type(error).__name__,
+            }
+            self._logger.exception("a record cannot be announced", **letter)
+            self._dead_letters.put(letter)
+            return []
+
+
+def _announcements(record: Record) -> tuple[Announcement, ...]:
+    new, old = record["dynamodb"].get("NewImage"), record["dynamodb"].get("OldImage")
+    if record["eventName"] == "REMOVE" or new is None:
+        return ()
+    if new["sk"]["S"] == STATE:
+        return announce_payment(payment_of_image(old) if old else None, payment_of_image(new))
+    if "kind" in new:
+        return announce_document(document_of_image(old) if old else None, document_of_image(new))
+    return ()
+
+
+@functools.cache
+def _relay() -> Relay:
+    return Relay(
+        bootstrap.documents(),
+        bootstrap_events.bus(),
+        bootstrap_events.relay_dead_letters(),
+        shared_logger,
+    )
+
+
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+    """Handles a batch of a DynamoDB stream."""
+    return _relay().handle(event, context)

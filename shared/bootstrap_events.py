@@ -1,0 +1,35 @@
+"""Composes what announces events and what tells merchants of them."""
+
+from shared import bootstrap
+from shared.adapters.dynamodb_deliveries import DynamoDeliveryLog
+from shared.adapters.eventbridge import EventBridgeBus
+from shared.adapters.sqs import SqsDeadLetters, SqsDeliveryQueue
+from shared.adapters.webhook_http import UrllibWebhookSender
+
+
+def bus() -> EventBridgeBus:
+    """Composes the event bus."""
+    client = bootstrap.session().client("events", config=bootstrap.client_config())
+    return EventBridgeBus(client, bootstrap.settings()["EVENT_BUS_NAME"])
+
+
+def relay_dead_letters() -> SqsDeadLetters:
+    """Composes the queue of records that cannot be announced."""
+    client = bootstrap.session().client("sqs", config=bootstrap.client_config())
+    return SqsDeadLetters(client, bootstrap.settings()["RELAY_DEAD_LETTERS_URL"])
+
+
+def delivery_log() -> DynamoDeliveryLog:
+    """Composes the record of who was told of an event."""
+    return DynamoDeliveryLog(bootstrap.dynamodb(), bootstrap.settings()["OBJECTS_TABLE"])
+
+
+def delivery_queue() -> SqsDeliveryQueue:
+    """Composes the queue of deliveries."""
+    client = bootstrap.session().client("sqs", config=bootstrap.client_config())
+    return SqsDeliveryQueue(client, bootstrap.settings()["DELIVERY_QUEUE_URL"])
+
+
+def webhook_sender() -> UrllibWebhookSender:
+    """Composes what posts to merchants; loopback addresses are for the local stage only."""
+    return UrllibWebhookSender(allow_loopback=bootstrap.settings().flag("LOCAL_LOOPBACK"))
