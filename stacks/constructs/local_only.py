@@ -10,6 +10,8 @@ from typing import Any
 import jsii
 from aws_cdk import Annotations, CfnResource, IAspect, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
 from constructs import IConstruct
 
 # Condition keys that the emulator's policy evaluation does not know, so that it denies what AWS
@@ -17,6 +19,9 @@ from constructs import IConstruct
 STRIPPED_CONDITIONS: Mapping[str, str] = {
     "kms:EncryptionContext:": "absent from the emulator's request context: every call is denied",
 }
+
+# The emulator is reached over plain HTTP, so a policy that demands TLS denies every call.
+TLS_CONDITION = "aws:SecureTransport"
 
 # Types that the stacks use and the emulator deploys. It rejects a whole template for one type
 # that it does not know, so an unlisted type is an error here, at synthesis, with its name.
@@ -60,10 +65,26 @@ class LocalOnly:
         if node.cfn_resource_type not in SUPPORTED_TYPES:
             reason = f"the local emulator does not deploy {node.cfn_resource_type}"
             Annotations.of(node).add_error(f"{reason}; see stacks/constructs/local_only.py")
+        if isinstance(node, sqs.CfnQueuePolicy | sns.CfnTopicPolicy):
+            _allow_plain_http(node)
         if isinstance(node, iam.CfnPolicy):
             document = Stack.of(node).resolve(node.policy_document)
             for path in _stripped(document):
                 node.add_property_deletion_override(path)
+
+
+def _allow_plain_http(policy: sqs.CfnQueuePolicy | sns.CfnTopicPolicy) -> None:
+    """Leaves out the statement that demands TLS, and the policy if it says nothing else."""
+    statements = Stack.of(policy).resolve(policy.policy_document)["Statement"]
+    remaining = [
+        statement
+        for statement in statements
+        if TLS_CONDITION not in statement.get("Condition", {}).get("Bool", {})
+    ]
+    if remaining:
+        policy.add_property_override("PolicyDocument.Statement", remaining)
+    elif policy.node.scope is not None:
+        policy.node.scope.node.try_remove_child(policy.node.id)
 
 
 def _stripped(document: Mapping[str, Any]) -> Iterator[str]:
