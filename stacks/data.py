@@ -41,6 +41,10 @@ class Books:
             "IDEMPOTENCY_TABLE": self.idempotency.table_name,
         }
 
+    def read_keys(self, function: FarthingFunction) -> None:
+        """Lets a function authenticate its callers."""
+        function.allow(GET, self.objects.table_arn)
+
     def read_objects(self, function: FarthingFunction) -> None:
         """Lets a function read objects, API keys among them, and lists."""
         function.allow(GET_MANY + QUERY, self.objects.table_arn)

@@ -17,6 +17,7 @@ from stacks.base import FarthingStack
 from stacks.constructs.alarms import alarm_on
 from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import DeadLetterQueue, WorkQueue
+from stacks.constructs.tables import UPDATE
 from stacks.data import Books
 from stacks.stage import Assets, StageConfig
 
@@ -24,6 +25,9 @@ RELAY_TIMEOUT_S = 30
 RELAY_RETRIES_MAX = 10
 RELAY_LAG_MAX = Duration.minutes(1)
 DELIVER_TIMEOUT_S = 60
+# A slow endpoint takes up to twelve seconds of an invocation; five of them fit.
+DELIVER_BATCH = 5
+SETTLE_BATCH = 10
 SOURCE = "farthing"
 SETTLED_ON = ["payment_intent.succeeded"]
 # Only what is announced wakes the relay: snapshots of payments, and the documents whose changes
@@ -71,6 +75,7 @@ class EventsStack(FarthingStack):
 
     def _relay(self) -> None:
         books = self._books
+        dead_letters = DeadLetterQueue(self, "RelayDeadLetters", alarms=self._alarms)
         function = self._make.make(
             "relay_events",
             timeout_s=RELAY_TIMEOUT_S,
@@ -78,11 +83,11 @@ class EventsStack(FarthingStack):
                 "OBJECTS_TABLE": books.objects.table_name,
                 "IDEMPOTENCY_TABLE": books.idempotency.table_name,
                 "EVENT_BUS_NAME": self.bus.event_bus_name,
+                "RELAY_DEAD_LETTERS_URL": dead_letters.queue.queue_url,
             },
         )
         function.allow(["dynamodb:BatchWriteItem"], books.objects.table_arn)
         function.allow(["events:PutEvents"], self.bus.event_bus_arn)
-        dead_letters = DeadLetterQueue(self, "RelayDeadLetters", alarms=self._alarms)
         for table, criteria in (
             (books.payments, PAYMENT_SNAPSHOTS),
             (books.objects, ANNOUNCED_DOCUMENTS),
@@ -132,7 +137,9 @@ class EventsStack(FarthingStack):
             },
         )
         self._books.read_objects(function)
-        self._consume(function, queue)
+        function.allow(UPDATE, self._books.objects.table_arn)
+        function.allow(["sqs:SendMessage"], queue.queue.queue_arn)
+        self._consume(function, queue, DELIVER_BATCH)
         self._rule("EveryEvent", queue)
         self.tell("DeliveryQueueUrl", queue.queue.queue_url)
         self.tell("DeliveryDeadLetterQueueUrl", queue.dead_letters.queue_url)
@@ -145,15 +152,17 @@ class EventsStack(FarthingStack):
             environment=self._books.environment,
         )
         self._books.change_payments(function)
-        self._consume(function, queue)
+        self._consume(function, queue, SETTLE_BATCH)
         self._rule("PaymentSucceeded", queue, SETTLED_ON)
 
     def _queue(self, name: str, consumer_timeout_s: int) -> WorkQueue:
         timeout = Duration.seconds(consumer_timeout_s)
         return WorkQueue(self, name, consumer_timeout=timeout, alarms=self._alarms)
 
-    def _consume(self, function: FarthingFunction, queue: WorkQueue) -> None:
-        source = sources.SqsEventSource(queue.queue, batch_size=10, report_batch_item_failures=True)
+    def _consume(self, function: FarthingFunction, queue: WorkQueue, batch: int) -> None:
+        source = sources.SqsEventSource(
+            queue.queue, batch_size=batch, report_batch_item_failures=True
+        )
         function.function.add_event_source(source)
 
     def _rule(self, name: str, queue: WorkQueue, types: list[str] | None = None) -> None:

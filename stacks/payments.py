@@ -149,6 +149,7 @@ class PaymentsStack(FarthingStack):
                 **books.environment,
                 **arns,
                 "TOKENIZE_FUNCTION_NAME": tokenize.function.function_name,
+                **self._local_only_environment(),
             },
         )
         books.read_objects(function)
@@ -188,9 +189,10 @@ class PaymentsStack(FarthingStack):
             "ANY /v1/ledger/{proxy+}",
             environment={**objects, "LEDGER_TABLE": books.ledger.table_name},
         )
-        books.read_objects(ledger)
+        books.read_keys(ledger)
         books.read_ledger(ledger)
-        self._api_function("api_default", DEFAULT_ROUTE, environment={})
+        default = self._api_function("api_default", DEFAULT_ROUTE, environment=objects)
+        books.read_keys(default)
         if self.stage_config.sandbox_network:
             self._api_test_helpers(objects)
 
@@ -200,7 +202,7 @@ class PaymentsStack(FarthingStack):
             "ANY /v1/test_helpers/{proxy+}",
             environment={**objects, **self._network.environment},
         )
-        self._given.books.read_objects(function)
+        self._given.books.read_keys(function)
         self._network.allow_calls(function)
 
     def _api_function(
@@ -257,5 +259,5 @@ class PaymentsStack(FarthingStack):
         )
 
     def _local_only_environment(self) -> dict[str, str]:
-        """Lets webhook endpoints be at loopback addresses, in the local stage alone."""
+        """Lets loopback addresses stand for webhook endpoints and AWS, in the local stage alone."""
         return {"LOCAL_LOOPBACK": "1"} if self.stage_config.is_local else {}

@@ -35,28 +35,30 @@ class MemorySagaRunner:
 
     def _run_stage(self, stage: tuple[Step, ...], state: dict[str, Any]) -> str | None:
         """Runs a stage; returns where to enter the undo chain, "" to park, None to go on."""
-        crashed: Step | None = None
         for step in stage:
             try:
                 output: Mapping[str, Any] | None = self._steps[step.name](state)
             except Exception:  # noqa: BLE001 - any error of a step is the same to the machine
-                output, crashed = None, step
+                output = None
             if step.check is None:
                 state["result"] = output
             else:
                 state.setdefault("checks", {})[step.check] = output
-        if crashed is not None:
-            return crashed.undo or ""
         return self._undo_from(stage, state)
 
     @staticmethod
-    def _output(step: Step, state: Mapping[str, Any]) -> Mapping[str, Any]:
-        output: Mapping[str, Any] = state["checks"][step.check] if step.check else state["result"]
+    def _output(step: Step, state: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        output: Mapping[str, Any] | None = (
+            state["checks"][step.check] if step.check else state["result"]
+        )
         return output
 
     def _undo_from(self, stage: tuple[Step, ...], state: Mapping[str, Any]) -> str | None:
         for step in stage:
-            outcome = Outcome(self._output(step, state)["outcome"])
+            output = self._output(step, state)
+            if output is None:
+                return step.undo or ""
+            outcome = Outcome(output["outcome"])
             if outcome in step.undo_from:
                 return step.undo_from[outcome]
             if outcome not in step.proceed:
@@ -68,7 +70,7 @@ class MemorySagaRunner:
     ) -> Mapping[str, Any] | None:
         for step in stage:
             output = self._output(step, state)
-            if output["outcome"] not in step.proceed:
+            if output is not None and output["outcome"] not in step.proceed:
                 return output
         return None
 
