@@ -22,8 +22,8 @@ def run(records: Sequence[Mapping[str, Any]], verifications: Verifications) -> d
             verifications.delete(_vault_token(record))
         except (TransientError, ValueError) as error:
             failed[record["messageId"]] = type(error).__name__
-    facts = {"records": len(records), "failed": failed}
-    (logger.error if failed else logger.info)("verifications deleted", extra=facts)
+    log = logger.error if failed else logger.info
+    log("verifications deleted", records=len(records), failed=failed)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 

@@ -6,22 +6,15 @@ writes the event.
 """
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from functions.tokenize_card.models import CreatePaymentMethod, CreateToken
 from functions.tokenize_card.tokenization import StagePolicy, Tokenizer
-from functions.tokenize_card.validation import DeclinedHereError
 from shared import bootstrap, bootstrap_vault
 from shared.domain.vault import CardSealer
-from shared.edge.api import Api, ApiPorts, Reply, Request
-from shared.edge.auth import KeyDirectory
-from shared.edge.load import Loader
-from shared.edge.params import Params
+from shared.edge.api import Api, ApiPorts
 from shared.observability import logger
-from shared.wire.errors import error_body
-
-M = TypeVar("M", bound=Params)
 
 
 def make_api(ports: ApiPorts, tokenizer: Tokenizer, sealer: CardSealer) -> Api:
@@ -33,26 +26,11 @@ def make_api(ports: ApiPorts, tokenizer: Tokenizer, sealer: CardSealer) -> Api:
         returns="payment_method",
         publishable=True,
         conceal=sealer.digest,
-    )(_declining(tokenizer.create_payment_method))
+    )(tokenizer.create_payment_method)
     api.post("/v1/tokens", CreateToken, publishable=True, conceal=sealer.digest)(
-        _declining(tokenizer.create_token)
+        tokenizer.create_token
     )
     return api
-
-
-def _declining(operation: Callable[[Request[M]], Reply]) -> Callable[[Request[M]], Reply]:
-    """Answers 402 where a card does not belong in the request's mode; nothing is stored then."""
-
-    def serve(request: Request[M]) -> Reply:
-        try:
-            return operation(request)
-        except DeclinedHereError as error:
-            body = error_body(
-                "card_error", error.message, code=error.code, decline_code=error.decline_code
-            )
-            return Reply(402, body)
-
-    return serve
 
 
 @functools.cache
@@ -64,20 +42,15 @@ def _tokenizer() -> Tokenizer:
 
 @functools.cache
 def _api() -> Api:
-    ports = ApiPorts(
-        keys=KeyDirectory(bootstrap.documents(), bootstrap.clock()),
-        idempotency=bootstrap.idempotency(),
-        clock=bootstrap.clock(),
-        entropy=bootstrap.entropy(),
-        region=bootstrap.settings().region,
-        load=Loader({}),
-    )
+    documents, clock = bootstrap.documents(), bootstrap.clock()
+    region = bootstrap.settings().region
+    ports = ApiPorts.of(documents, bootstrap.idempotency(), clock, bootstrap.entropy(), region)
     return make_api(ports, _tokenizer(), bootstrap_vault.sealer())
 
 
 def _described(alias: str, account: str) -> dict[str, Any] | None:
     card = _tokenizer().describe_alias(alias, account)
-    logger.info("alias described", extra={"account": account, "found": card is not None})
+    logger.info("alias described", account=account, found=card is not None)
     return card
 
 

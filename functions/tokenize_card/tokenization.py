@@ -1,7 +1,7 @@
 """Payment methods and tokens made of cards: the card goes to the vault, a summary stays."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from functions.tokenize_card.models import (
@@ -21,9 +21,9 @@ from shared.domain.ports import DocumentStore
 from shared.domain.sandbox_cards import SandboxCard
 from shared.domain.vault import CardSealer
 from shared.edge.api import Reply, Request
+from shared.edge.documents import ScopedDocuments, changed
 from shared.edge.fields import Address, merge_metadata
 from shared.wire import objects
-from shared.wire.errors import missing_reference
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _TOKEN_PARAM = "card[token]"
@@ -80,7 +80,7 @@ class Tokenizer:
         listed = ListEntry("payment_method", method.created_ms, method.id)
         writes = [DocumentWrite(method, listed=(listed,))]
         if source.used is not None:
-            writes.append(DocumentWrite(_used(source.used)))
+            writes.append(DocumentWrite(changed(source.used, {**source.used.data, "used": True})))
         reply = Reply(200, objects.payment_method(method))
         self._documents.commit(writes, request.answered(reply))
         return reply
@@ -126,9 +126,8 @@ class Tokenizer:
             named = sandbox_cards.by_alias(token_id)
             if named is not None and token_id.startswith(sandbox_cards.TOKEN_PREFIX):
                 return _Source(self._named(named, scope.account), {})
-        token = self._documents.get(token_id)
-        if token is None or token.kind != "token" or Scope(token.account, token.livemode) != scope:
-            raise missing_reference("token", token_id, _TOKEN_PARAM)
+        scoped = ScopedDocuments(self._documents, scope)
+        token = scoped.named_by_param("token", token_id, _TOKEN_PARAM)
         if token.data["used"]:
             raise RejectedError(
                 f"You cannot use a Stripe token more than once: {token.id}.",
@@ -201,10 +200,6 @@ def _new_document(
         created_ms=request.now_ms,
         data=data,
     )
-
-
-def _used(token: Document) -> Document:
-    return replace(token, version=token.version + 1, data={**token.data, "used": True})
 
 
 def _billing_details(details: BillingDetails) -> dict[str, Any]:

@@ -24,17 +24,6 @@ _TEST_CARD_IN_LIVE = (
 )
 
 
-class DeclinedHereError(RejectedError):
-    """Says that a card does not belong in this mode.
-
-    Args: decline_code: Stripe's name of the reason.
-    """
-
-    def __init__(self, message: str, *, decline_code: str) -> None:
-        super().__init__(message, code="card_declined")
-        self.decline_code = decline_code
-
-
 def checked_card(
     number: str | None,
     exp_month: int | None,
@@ -60,13 +49,17 @@ def require_belonging(number: str, *, livemode: bool, takes_live_cards: bool) ->
     """Refuses real cards in a sandbox, so that none ever enters it, and test cards in live mode.
 
     Args: takes_live_cards: whether this stage may hold real cards at all.
-    Raises: DeclinedHereError.
+    Raises: CardError, as the network would decline such a card.
     """
     is_test_card = sandbox_cards.by_number(number) is not None
     if not is_test_card and not (livemode and takes_live_cards):
-        raise DeclinedHereError(_LIVE_CARD_IN_TEST, decline_code="test_mode_live_card")
+        raise CardError(
+            _LIVE_CARD_IN_TEST, code="card_declined", decline_code="test_mode_live_card"
+        )
     if is_test_card and livemode:
-        raise DeclinedHereError(_TEST_CARD_IN_LIVE, decline_code="live_mode_test_card")
+        raise CardError(
+            _TEST_CARD_IN_LIVE, code="card_declined", decline_code="live_mode_test_card"
+        )
 
 
 def _required(value: T | None, name: str) -> T:

@@ -29,6 +29,11 @@ class MemoryVault:
         self._verifications: dict[str, tuple[str, int]] = {}
         self.scheduled: list[str] = []
 
+    @property
+    def is_empty(self) -> bool:
+        """Tells whether nothing was sealed."""
+        return not self._cards
+
     def seal(self, account: str, card: CardNumber, request: str) -> SealedCard:
         """Stores a card; see CardSealer."""
         fingerprint = self.fingerprint(account, card.number)

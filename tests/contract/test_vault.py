@@ -15,6 +15,7 @@ from shared.domain.cards import CardNumber
 from shared.domain.errors import NotFoundError
 from shared.domain.ports import Vault
 from shared.domain.vault import CardSealer, Verifications
+from tests.support.aws import create_table, create_vault_keys
 
 VISA = CardNumber("4242424242424242", 12, 2040, "987")
 
@@ -44,26 +45,14 @@ def _memory(clock: MemoryClock) -> Subject:
 def _kms(clock: MemoryClock) -> Subject:
     dynamodb = boto3.client("dynamodb", region_name="us-east-1")
     kms = boto3.client("kms", region_name="us-east-1")
-    dynamodb.create_table(
-        TableName="vault",
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    data_key = kms.create_key()["KeyMetadata"]["Arn"]
-    mac_key = kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    create_table(dynamodb, "vault")
+    data_key, mac_key = create_vault_keys(kms)
     deletions = Deletions()
     common: dict[str, Any] = {"dynamodb": dynamodb, "table": "vault"}
     sealer = KmsCardSealer(
         kms=kms,
         data_key_id=data_key,
-        fingerprint_key_id=mac_key["KeyMetadata"]["Arn"],
+        fingerprint_key_id=mac_key,
         deletions=deletions,
         clock=clock,
         **common,

@@ -17,6 +17,7 @@ from shared.adapters.verification_queue import SqsVerificationDeletions
 from shared.domain.cards import CardNumber
 from shared.domain.errors import InvariantError, NotFoundError, TransientError
 from shared.domain.vault import SealedCard
+from tests.support.aws import create_table, create_vault_keys
 
 VISA = CardNumber("4242424242424242", 12, 2040, "987")
 
@@ -71,20 +72,8 @@ def _subject() -> Subject:
     dynamodb = boto3.client("dynamodb", region_name="us-east-1")
     kms = CountingKms(boto3.client("kms", region_name="us-east-1"))
     sqs = boto3.client("sqs", region_name="us-east-1")
-    dynamodb.create_table(
-        TableName="vault",
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    data_key = kms.create_key()["KeyMetadata"]["Arn"]
-    mac_key = kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    create_table(dynamodb, "vault")
+    data_key, mac_key = create_vault_keys(kms)
     queue_url = sqs.create_queue(QueueName="verifications")["QueueUrl"]
     clock = MemoryClock()
     sealer = KmsCardSealer(
@@ -92,7 +81,7 @@ def _subject() -> Subject:
         kms=kms,  # type: ignore[arg-type]
         table="vault",
         data_key_id=data_key,
-        fingerprint_key_id=mac_key["KeyMetadata"]["Arn"],
+        fingerprint_key_id=mac_key,
         deletions=SqsVerificationDeletions(sqs=sqs, queue_url=queue_url),
         clock=clock,
     )
