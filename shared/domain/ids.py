@@ -26,10 +26,13 @@ def base62(digest: bytes, length: int) -> str:
 def derive_id(prefix: str, *parts: str) -> str:
     """Makes the same id for the same parts, so that a repeated request names the same object.
 
+    The prefix is one of the parts: bodies of different kinds differ, and so do the ids of events
+    made of them.
+
     Args: prefix: kind without underscore, such as "pi". parts: at least one string.
     Returns: prefix, underscore and 24 base-62 characters of a SHA-256 digest (142 bits).
     """
-    return f"{prefix}_{base62(_digest(*parts), BODY_LENGTH)}"
+    return f"{prefix}_{base62(_digest(prefix, *parts), BODY_LENGTH)}"
 
 
 def _digest(*parts: str) -> bytes:

@@ -1,0 +1,277 @@
+"""The whole platform in one process: memory adapters, the real handlers, the real step table."""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from functions.api_ledger import handler as api_ledger
+from functions.api_payments import handler as api_payments
+from functions.api_payments.sources import sources
+from functions.authorize_payment import handler as authorize_payment
+from functions.capture_payment import handler as capture_payment
+from functions.refund_capture import handler as refund_capture
+from functions.release_funds import handler as release_funds
+from functions.reserve_funds import handler as reserve_funds
+from functions.score_fraud import handler as score_fraud
+from functions.settle_payment import handler as settle_payment
+from functions.tokenize_card import handler as tokenize_card
+from functions.tokenize_card.tokenization import StagePolicy, Tokenizer
+from functions.validate_payment import handler as validate_payment
+from functions.void_authorization import handler as void_authorization
+from shared.adapters.memory import (
+    MemoryClock,
+    MemoryDatabase,
+    MemoryDocumentStore,
+    MemoryEntropy,
+    MemoryIdempotencyStore,
+    MemoryLedgerStore,
+    MemoryPaymentStore,
+)
+from shared.adapters.memory_provider import MemoryProvider
+from shared.adapters.memory_saga import MemorySagaRunner, StepFunction
+from shared.adapters.memory_vault import MemoryVault
+from shared.domain.cards import CardSummary
+from shared.domain.documents import Document, DocumentWrite, Scope
+from shared.domain.ledger import trial_balance
+from shared.domain.payment import Payment, rebuild
+from shared.domain.risk import RulesScorer
+from shared.edge.api import Api, ApiPorts
+from shared.edge.auth import key_record_id
+
+REGION = "us-east-1"
+CARD = {"number": "4242424242424242", "exp_month": "12", "exp_year": "2034", "cvc": "123"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the API."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+    text: str
+
+
+@dataclass
+class Merchant:
+    """A merchant and their keys."""
+
+    account: str
+    secret_key: str
+    publishable_key: str
+
+    @property
+    def scope(self) -> Scope:
+        """What the merchant's test keys may see."""
+        return Scope(self.account, livemode=False)
+
+
+@dataclass(eq=False)
+class World:
+    """A platform. Replace an entry of `steps` to break a step; see MemoryProvider for faults."""
+
+    has_sale: bool = True
+    clock: MemoryClock = field(default_factory=MemoryClock)
+    entropy: MemoryEntropy = field(default_factory=MemoryEntropy)
+    database: MemoryDatabase = field(default_factory=MemoryDatabase)
+    steps: dict[str, StepFunction] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.documents = MemoryDocumentStore(self.database)
+        self.idempotency = MemoryIdempotencyStore(self.database, self.clock)
+        self.payments = MemoryPaymentStore(self.database)
+        self.ledger = MemoryLedgerStore(self.database)
+        self.provider = MemoryProvider(self.clock, has_sale=self.has_sale)
+        self.vault = MemoryVault(self.clock)
+        self._tokenizer = Tokenizer(
+            self.vault, self.documents, StagePolicy(takes_live_cards=False, has_sandbox_cards=True)
+        )
+        self.steps.update(self._real_steps())
+        self._apis = {
+            "/v1/payment_intents": self._payments_api(),
+            "/v1/charges": self._payments_api(),
+            "/v1/refunds": self._payments_api(),
+            "/v1/balance": self._ledger_api(),
+            "/v1/ledger": self._ledger_api(),
+            "/v1/payment_methods": tokenize_card.make_api(
+                self._ports(), self._tokenizer, self.vault
+            ),
+            "/v1/tokens": tokenize_card.make_api(self._ports(), self._tokenizer, self.vault),
+        }
+
+    def _real_steps(self) -> dict[str, StepFunction]:
+        payments, provider, clock = self.payments, self.provider, self.clock
+        scorer = RulesScorer()
+        return {
+            "validate_payment": validate_payment.run,
+            "reserve_funds": lambda s: reserve_funds.run(s, payments, clock),
+            "score_fraud": lambda s: score_fraud.run(s, scorer),
+            "authorize_payment": lambda s: authorize_payment.run(
+                s, payments, self.vault, provider, clock
+            ),
+            "capture_payment": lambda s: capture_payment.run(s, payments, provider, clock),
+            "void_authorization": lambda s: void_authorization.run(s, payments, provider, clock),
+            "refund_capture": lambda s: refund_capture.run(s, payments, provider, clock),
+            "release_funds": lambda s: release_funds.run(s, payments, clock),
+        }
+
+    def _ports(self) -> ApiPorts:
+        return ApiPorts.of(
+            self.documents,
+            self.idempotency,
+            self.clock,
+            self.entropy,
+            REGION,
+            sources(self.payments),
+        )
+
+    @functools.cache  # noqa: B019 - a world lives as long as its test
+    def _payments_api(self) -> Api:
+        runner = MemorySagaRunner({name: self._step(name) for name in self.steps})
+        return api_payments.build(self._ports(), self.payments, self.documents, runner, self)
+
+    def _step(self, name: str) -> StepFunction:
+        # Looked up at each call, so that a test may replace a step at any time; through JSON, as
+        # the state machine passes it.
+        def call(state: Mapping[str, Any]) -> Mapping[str, Any]:
+            output: Mapping[str, Any] = json.loads(
+                json.dumps(self.steps[name](json.loads(json.dumps(state))))
+            )
+            return output
+
+        return call
+
+    @functools.cache  # noqa: B019
+    def _ledger_api(self) -> Api:
+        return api_ledger.build(self._ports(), self.ledger)
+
+    def describe(self, alias: str, account: str) -> CardSummary | None:
+        """Implements SandboxCards."""
+        described = self._tokenizer.describe_alias(alias, account)
+        return CardSummary.of(described) if described else None
+
+    def merchant(self, name: str = "one", *, home: str = REGION) -> Merchant:
+        """Creates a merchant."""
+        merchant = Merchant(f"acct_{name}", f"sk_test_{name}00000000", f"pk_test_{name}00000000")
+        account = {"home_region": home, "country": "US", "default_currency": "usd"}
+        facts = {"account": merchant.account, "livemode": False, "home_region": home}
+        documents = [Document(merchant.account, "account", merchant.account, False, 1, 0, account)]
+        for kind, key in (
+            ("secret", merchant.secret_key),
+            ("publishable", merchant.publishable_key),
+        ):
+            data = {**facts, "kind": kind, "expires_at_s": None, "revoked": False}
+            record = key_record_id(key)
+            documents.append(Document(record, "api_key", merchant.account, False, 1, 0, data))
+        self.documents.commit([DocumentWrite(document) for document in documents])
+        return merchant
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        merchant: Merchant,
+        key: str | None = None,
+    ) -> Answer:
+        """Sends a request as an SDK would."""
+        form = urlencode(_flat(params or {}))
+        is_post = method == "POST"
+        headers = {
+            "authorization": f"Bearer {merchant.secret_key}",
+            "content-type": "application/x-www-form-urlencoded",
+        }
+        if key is not None:
+            headers["idempotency-key"] = key
+        event = {
+            "version": "2.0",
+            "rawPath": path,
+            "rawQueryString": "" if is_post else form,
+            "headers": headers,
+            "requestContext": {"http": {"method": method, "path": path}},
+            "body": form if is_post else None,
+            "isBase64Encoded": False,
+        }
+        api = next(api for prefix, api in self._apis.items() if path.startswith(prefix))
+        reply = api.handle(event, None)
+        text = reply["body"]
+        return Answer(reply["statusCode"], json.loads(text), reply["headers"], text)
+
+    def pay(self, merchant: Merchant, *, key: str | None = None, **params: Any) -> Answer:
+        """Creates and confirms a payment of 20.00 USD with a Visa test card."""
+        order = {
+            "amount": 2000,
+            "currency": "usd",
+            "payment_method": "pm_card_visa",
+            "confirm": "true",
+            **params,
+        }
+        return self.call("POST", "/v1/payment_intents", order, merchant=merchant, key=key)
+
+    def settle(self, payment_id: str) -> None:
+        """Runs the settlement of a payment."""
+        body = json.dumps({"detail": {"object": payment_id}})
+        event = {"Records": [{"messageId": "1", "body": body}]}
+        failures = settle_payment.run(event, self.payments, self.clock)["batchItemFailures"]
+        assert failures == []
+
+    def load(self, payment_id: str) -> Payment:
+        """Reads a payment that must exist."""
+        payment = self.payments.load(payment_id)
+        assert payment is not None
+        return payment
+
+    def check(self) -> None:
+        """Asserts what must hold after everything: see docs/invariants in ARCHITECTURE.md."""
+        for payment_id, snapshot in self.database.payments.items():
+            assert rebuild(self.payments.events(payment_id)) == snapshot
+        trial_balance(self.database.journals.values())
+        self._check_network()
+
+    def _check_network(self) -> None:
+        """The network's record equals our charges and refunds, payment by payment."""
+        sums = {"sale": 1, "capture": 1, "refund": -1, "void": 0, "authorization": 0}
+        for payment in self.database.payments.values():
+            effects = [
+                t for t in self.provider.effects() if t.reference in {c.id for c in payment.charges}
+            ]
+            voided_sales = {t.reference for t in effects if t.type == "void"} & {
+                t.reference for t in effects if t.type == "sale"
+            }
+            network = sum(
+                sums[t.type] * t.amount_minor for t in effects if t.reference not in voided_sales
+            )
+            assert network == payment.amount_received_minor - payment.refunded_minor, payment.id
+
+    def balances(self, merchant: Merchant) -> dict[str, int]:
+        """Returns credits minus debits of every account of the merchant's books."""
+        rows = trial_balance(self.ledger.journals(merchant.scope))
+        return {row.account: -row.net_minor for row in rows if row.net_minor}
+
+    def pending(self, merchant: Merchant) -> dict[str, int]:
+        """Returns what holds are still open, by account."""
+        rows = trial_balance(self.ledger.journals(merchant.scope))
+        open_holds = {r.account: r.pending_credits_minor - r.pending_debits_minor for r in rows}
+        return {account: amount for account, amount in open_holds.items() if amount}
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in params.items():
+        path = f"{prefix}[{name}]" if prefix else name
+        if isinstance(value, Mapping):
+            pairs += _flat(value, path)
+        elif isinstance(value, list):
+            pairs += [(f"{path}[{index}]", str(item)) for index, item in enumerate(value)]
+        else:
+            pairs.append((path, str(value)))
+    return pairs
+
+
+def as_json(value: Any) -> Any:
+    """Returns a dataclass as JSON."""
+    return json.loads(json.dumps(asdict(value)))
