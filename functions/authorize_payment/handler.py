@@ -4,6 +4,7 @@ In card-data scope: it is the only step that opens the vault.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from shared import bootstrap, bootstrap_vault
@@ -60,13 +61,16 @@ def run(
 def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) -> ProviderAnswer:
     charge = payment.latest_charge
     operation = "sale" if sale else "authorization"
+    sealed = vault.open(charge.card.vault_token, payment.account)
+    # The merchant may have renewed the expiry since the number was sealed.
+    card = replace(sealed, exp_month=charge.card.exp_month, exp_year=charge.card.exp_year)
     return provider.authorize(
         AuthorizationRequest(
             account=payment.account,
             payment_id=payment.id,
             reference=charge.id,
             idempotency_key=idempotency_key(charge.id, operation),
-            card=vault.open(charge.card.vault_token, payment.account),
+            card=card,
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             capture=sale,

@@ -14,7 +14,8 @@ _LARGE_AMOUNT_MINOR = 1_000_000
 class RiskFeatures:
     """What is known of a payment before it is authorized.
 
-    Args: card_country, merchant_country: ISO 3166 alpha-2. network_risk: the card network's own
+    Args: card_country, merchant_country: ISO 3166 alpha-2, a card's
+    may be unknown (""). network_risk: the card network's own
     word, "normal", "elevated" or "highest".
     """
 
@@ -45,7 +46,7 @@ class RulesScorer:
         """Adds the points of the rules that fire; the highest level is blocked."""
         points = {
             "network_risk": _NETWORK_RISK[features.network_risk],
-            "country_mismatch": 15 * (features.card_country != features.merchant_country),
+            "country_mismatch": 15 * _is_foreign(features),
             "large_amount": 20 * (features.amount_minor >= _LARGE_AMOUNT_MINOR),
         }
         # Normal cards never reach the elevated level by amount and country alone.
@@ -57,6 +58,10 @@ class RulesScorer:
             action="block" if level == "highest" else "allow",
             reasons=tuple(name for name, value in points.items() if value),
         )
+
+
+def _is_foreign(features: RiskFeatures) -> bool:
+    return features.card_country not in {"", features.merchant_country}
 
 
 def _level(score: int) -> str:
