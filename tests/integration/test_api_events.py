@@ -1,0 +1,249 @@
+"""Events and webhook endpoints, through the function's own API on in-memory stores."""
+
+import re
+from typing import Any
+
+import pytest
+import stripe
+from stripe.params import WebhookEndpointCreateParams
+
+from functions.api_events.handler import build
+from shared.wire.event_types import EVENT_TYPES
+from tests.support.api import LIVE_KEY, OTHER_KEY, SECRET_KEY, Client
+
+URL = "https://example.com/hook"
+ENDPOINTS = "/v1/webhook_endpoints"
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client(lambda platform: build(platform.ports(), platform.documents))
+
+
+def put_event(client: Client, event_id: str, event_type: str = "charge.succeeded") -> None:
+    data = {
+        "type": event_type,
+        "data": {"object": {"id": "ch_1", "object": "charge"}},
+        "request": {"id": "req_1", "idempotency_key": "k"},
+        "pending_webhooks": 1,
+    }
+    client.platform.put_object("event", event_id, data)
+
+
+def create(client: Client, *, key: str = SECRET_KEY, **params: Any) -> dict[str, Any]:
+    client.platform.clock.advance(1_000)
+    params = {"url": URL, "enabled_events": ["*"], **params}
+    answer = client.post(ENDPOINTS, params, key=key)
+    assert answer.status == 200, answer.text
+    return answer.body
+
+
+def test_retrieve_event_returns_every_field(client: Client) -> None:
+    put_event(client, "evt_1")
+    event = client.get("/v1/events/evt_1").body
+    assert event == {
+        "id": "evt_1",
+        "object": "event",
+        "api_version": "2026-10-28.endive",
+        "created": client.platform.clock.now_ms() // 1000,
+        "data": {"object": {"id": "ch_1", "object": "charge"}},
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {"id": "req_1", "idempotency_key": "k"},
+        "type": "charge.succeeded",
+    }
+    assert set(event) <= set(stripe.Event.__annotations__)
+
+
+def test_retrieve_event_unknown_is_404(client: Client) -> None:
+    put_event(client, "evt_1")
+    assert client.get("/v1/events/evt_2").error["message"] == "No such event: 'evt_2'"
+    assert client.get("/v1/events/evt_1", key=OTHER_KEY).status == 404
+
+
+def test_list_events_pages_newest_first(client: Client) -> None:
+    for number in range(3):
+        put_event(client, f"evt_{number}")
+    page = client.get("/v1/events", limit=2)
+    assert (page.ids, page.body["has_more"]) == (["evt_2", "evt_1"], True)
+    page = client.get("/v1/events", limit=2, starting_after="evt_1")
+    assert (page.ids, page.body["has_more"]) == (["evt_0"], False)
+
+
+def put_many(client: Client) -> list[str]:
+    """Stores 250 events, each tenth a refund, and returns the refunds' ids, newest first."""
+    for number in range(250):
+        put_event(client, f"evt_{number}", "charge.refunded" if number % 10 == 0 else "payout.paid")
+    return [f"evt_{number}" for number in range(240, -1, -10)]
+
+
+def test_list_events_by_type_pages_through_the_matching_ones(client: Client) -> None:
+    refunds = put_many(client)
+    seen: list[str] = []
+    params: dict[str, Any] = {"type": "charge.refunded", "limit": 10}
+    for has_more in (True, True, False):
+        page = client.get("/v1/events", **params)
+        assert page.body["has_more"] is has_more
+        seen += page.ids
+        params["starting_after"] = seen[-1]
+    assert seen == refunds
+
+
+def test_list_events_by_type_backwards_returns_the_nearest(client: Client) -> None:
+    refunds = put_many(client)
+    page = client.get("/v1/events", type="charge.*", limit=10, ending_before=refunds[20])
+    assert (page.ids, page.body["has_more"]) == (refunds[10:20], True)
+    page = client.get("/v1/events", type="charge.*", limit=10, ending_before=refunds[5])
+    assert (page.ids, page.body["has_more"]) == (refunds[:5], False)
+
+
+def test_list_events_by_types_returns_all_of_them(client: Client) -> None:
+    put_event(client, "evt_1", "charge.refunded")
+    put_event(client, "evt_2", "payout.paid")
+    put_event(client, "evt_3", "customer.created")
+    page = client.get("/v1/events", types=["payout.paid", "customer.created"])
+    assert page.ids == ["evt_3", "evt_2"]
+
+
+def test_list_events_rare_type_is_searched_within_a_bound(client: Client) -> None:
+    put_event(client, "evt_old", "charge.refunded")
+    for number in range(2_050):
+        put_event(client, f"evt_{number}", "payout.paid")
+    page = client.get("/v1/events", type="charge.refunded")
+    assert (page.ids, page.body["has_more"]) == ([], True)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"type": "a", "types": ["b"]},
+        {"type": "no such thing"},
+        {"types": [f"t{i}" for i in range(21)]},
+        {"type": ""},
+        {"delivery_success": "true"},
+    ],
+)
+def test_list_events_bad_parameter_is_refused(client: Client, params: dict[str, Any]) -> None:
+    assert client.get("/v1/events", **params).status == 400
+
+
+def test_create_webhook_endpoint_shows_its_secret_once(client: Client) -> None:
+    params = {
+        "url": URL,
+        "enabled_events": ["charge.succeeded", "charge.failed"],
+        "description": "d",
+        "metadata": {"a": "1"},
+        "api_version": "2026-10-28.endive",
+    }
+    created = client.post(ENDPOINTS, params, idempotency_key="k")
+    endpoint = created.body
+    secret = endpoint.pop("secret")
+    assert secret.startswith("whsec_")
+    assert len(secret) == 38
+    assert endpoint == {
+        "id": endpoint["id"],
+        "object": "webhook_endpoint",
+        "api_version": "2026-10-28.endive",
+        "application": None,
+        "created": client.platform.clock.now_ms() // 1000,
+        "description": "d",
+        "enabled_events": ["charge.succeeded", "charge.failed"],
+        "livemode": False,
+        "metadata": {"a": "1"},
+        "status": "enabled",
+        "url": URL,
+    }
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    assert client.get(path).body == endpoint
+    assert client.get(ENDPOINTS).body["data"] == [endpoint]
+    assert client.post(ENDPOINTS, params, idempotency_key="k").text == created.text
+    assert client.platform.database.documents[endpoint["id"]].data["secret"] == secret
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "param"),
+    [
+        ({"url": ""}, "parameter_invalid_empty", "url"),
+        ({"url": "example.com"}, "url_invalid", "url"),
+        ({"url": "ftp://example.com"}, "url_invalid", "url"),
+        ({"url": "https://"}, "url_invalid", "url"),
+        ({"url": "https://a:b@example.com"}, "url_invalid", "url"),
+        ({"url": "https://example.com:x"}, "url_invalid", "url"),
+        ({"url": "https://example.com/\r\nx"}, "url_invalid", "url"),
+        ({"url": "https://[::1"}, "url_invalid", "url"),
+        ({"enabled_events": ["charge.done"]}, None, "enabled_events[0]"),
+        ({"enabled_events": "charge.failed"}, None, "enabled_events"),
+        ({"enabled_events": [""]}, "parameter_invalid_empty", "enabled_events[0]"),
+        ({"connect": "true"}, "parameter_unknown", "connect"),
+    ],
+)
+def test_create_webhook_endpoint_bad_parameter_is_refused(
+    client: Client, params: dict[str, Any], code: str | None, param: str
+) -> None:
+    answer = client.post(ENDPOINTS, {"url": URL, "enabled_events": ["*"], **params})
+    assert (answer.status, answer.error.get("code"), answer.error["param"]) == (400, code, param)
+    assert client.get(ENDPOINTS).ids == []
+
+
+def test_create_webhook_endpoint_in_live_mode_must_be_encrypted(client: Client) -> None:
+    params = {"url": "http://example.com", "enabled_events": ["*"]}
+    assert client.post(ENDPOINTS, params).status == 200
+    refused = client.post(ENDPOINTS, params, key=LIVE_KEY)
+    assert (refused.status, refused.error["code"]) == (400, "url_invalid")
+
+
+def test_create_webhook_endpoint_beyond_the_limit_is_refused(client: Client) -> None:
+    first = create(client)
+    for _ in range(15):
+        create(client)
+    assert client.post(ENDPOINTS, {"url": URL, "enabled_events": ["*"]}).status == 400
+    client.delete(f"{ENDPOINTS}/{first['id']}")
+    create(client)
+
+
+def test_update_webhook_endpoint_changes_what_was_sent(client: Client) -> None:
+    endpoint = create(client, description="d", metadata={"a": "1"})
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    changes = {
+        "url": "https://example.com/new",
+        "enabled_events": ["charge.failed"],
+        "description": "",
+        "disabled": "true",
+        "metadata": "",
+    }
+    answer = client.post(path, changes).body
+    assert (answer["url"], answer["status"]) == ("https://example.com/new", "disabled")
+    assert (answer["enabled_events"], answer["description"]) == (["charge.failed"], None)
+    assert answer["metadata"] == {}
+    assert client.post(path, {"disabled": "false"}).body["status"] == "enabled"
+    assert client.post(path, {"url": "nowhere"}).status == 400
+    stored = client.platform.database.documents[endpoint["id"]].data
+    assert stored["secret"] == endpoint["secret"]
+
+
+def test_delete_webhook_endpoint_forgets_its_secret(client: Client) -> None:
+    endpoint = create(client)
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    deleted = {"id": endpoint["id"], "object": "webhook_endpoint", "deleted": True}
+    assert client.delete(path).body == deleted
+    assert client.get(path).status == 404
+    assert client.delete(path).status == 404
+    assert client.get(ENDPOINTS).ids == []
+    assert endpoint["secret"] not in str(client.platform.database.documents)
+
+
+@pytest.mark.parametrize("key", [OTHER_KEY, LIVE_KEY])
+def test_webhook_endpoint_of_another_account_or_mode_is_unknown(client: Client, key: str) -> None:
+    path = f"{ENDPOINTS}/{create(client)['id']}"
+    for answer in (
+        client.get(path, key=key),
+        client.post(path, {"disabled": "true"}, key=key),
+        client.delete(path, key=key),
+    ):
+        assert (answer.status, answer.error["code"]) == (404, "resource_missing")
+    assert client.get(ENDPOINTS, key=key).ids == []
+
+
+def test_event_types_are_those_of_the_sdk() -> None:
+    annotation = str(WebhookEndpointCreateParams.__annotations__["enabled_events"])
+    assert set(re.findall(r"'([^'*]+)'", annotation)) == EVENT_TYPES
