@@ -15,19 +15,38 @@ from stacks.stage import Assets, StageConfig
 
 @dataclass(frozen=True)
 class CardNetwork:
-    """A provider that is reached over HTTP with a bearer secret."""
+    """A provider that is reached over HTTP with a bearer secret.
+
+    Args: secret_pattern: the secret's ARN as a policy names it.
+    """
 
     url: str
-    secret: secrets.ISecret
+    secret_arn: str
+    secret_pattern: str
 
     @property
     def environment(self) -> dict[str, str]:
         """What a function needs to know to call the network."""
-        return {"NETWORK_URL": self.url, "NETWORK_SECRET_ARN": self.secret.secret_arn}
+        return {"NETWORK_URL": self.url, "NETWORK_SECRET_ARN": self.secret_arn}
 
     def allow_calls(self, function: FarthingFunction) -> None:
         """Lets a function read the secret."""
-        self.secret.grant_read(function.role)
+        function.allow(["secretsmanager:GetSecretValue"], self.secret_pattern)
+
+
+def operators_network(stack: FarthingStack) -> CardNetwork:
+    """Names the card network of a stage without the sandbox; its secret was made by an operator."""
+    stage = stack.stage_config
+    if stage.network_url is None or stage.network_secret_name is None:
+        raise ValueError(f"stage {stage.name} has no card network")
+    arn = stack.format_arn(
+        service="secretsmanager",
+        resource="secret",
+        resource_name=stage.network_secret_name,
+        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+    )
+    # Secrets Manager ends every ARN with six random characters and resolves it without them.
+    return CardNetwork(stage.network_url, secret_arn=arn, secret_pattern=f"{arn}-??????")
 
 
 class SandboxNetworkStack(FarthingStack):
@@ -47,20 +66,25 @@ class SandboxNetworkStack(FarthingStack):
             ),
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
+        resource = secret.node.default_child
+        if not isinstance(resource, secrets.CfnSecret):
+            raise TypeError("a Secret holds a CfnSecret")
+        # Not Ref, which the local emulator answers with the secret's name.
+        secret_arn = resource.attr_id
         function = FunctionMaker(self, stage, assets).make(
             "sandbox_network",
             code="network",
             timeout_s=10,
             environment={
                 "NETWORK_TABLE": table.table_name,
-                "NETWORK_SECRET_ARN": secret.secret_arn,
+                "NETWORK_SECRET_ARN": secret_arn,
             },
         )
         function.allow(GET + PUT + QUERY, table.table_arn)
         api = FarthingApi(self, "Api", stage=stage, local_name="network")
         api.route(function, "ANY /v1/{proxy+}")
-        self.network = CardNetwork(url=api.base_url, secret=secret)
+        self.network = CardNetwork(api.base_url, secret_arn, secret_pattern=secret_arn)
         self.network.allow_calls(function)
         self.tell("NetworkApiId", api.api.api_id)
         self.tell("NetworkTable", table.table_name)
-        self.tell("NetworkSecretArn", secret.secret_arn)
+        self.tell("NetworkSecretArn", secret_arn)

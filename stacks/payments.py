@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from aws_cdk import Duration
 from aws_cdk import aws_lambda_event_sources as sources
-from aws_cdk import aws_secretsmanager as secrets
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -17,7 +16,7 @@ from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import WorkQueue
 from stacks.constructs.saga import SagaMachine
 from stacks.data import Books
-from stacks.network import CardNetwork
+from stacks.network import CardNetwork, operators_network
 from stacks.stage import Assets, StageConfig
 from stacks.vault import VaultStack
 
@@ -66,7 +65,7 @@ class PaymentsStack(FarthingStack):
     ) -> None:
         super().__init__(scope, "Payments", stage=stage, region=region)
         self._given = given
-        self._network = given.sandbox or self._own_network()
+        self._network = given.sandbox or operators_network(self)
         self._make = FunctionMaker(self, stage, assets)
         self.api = FarthingApi(self, "Api", stage=stage, local_name="api")
         machines = self._machines(self._steps())
@@ -78,16 +77,6 @@ class PaymentsStack(FarthingStack):
         self.tell("TokenizeFunctionName", tokenize.function.function_name)
         for name, machine in machines.items():
             self.tell(f"{name.capitalize()}MachineArn", machine.machine.state_machine_arn)
-
-    def _own_network(self) -> CardNetwork:
-        """Names the stage's own card network; its secret is the operator's, made beforehand."""
-        stage = self.stage_config
-        if stage.network_url is None or stage.network_secret_name is None:
-            raise ValueError(f"stage {stage.name} has no card network")
-        secret = secrets.Secret.from_secret_name_v2(
-            self, "NetworkSecret", stage.network_secret_name
-        )
-        return CardNetwork(url=stage.network_url, secret=secret)
 
     def _steps(self) -> dict[str, FarthingFunction]:
         """Makes the function of every step that a saga names."""
