@@ -72,7 +72,7 @@ class Deliverer:
 
     def _done(self, record: Mapping[str, Any], context: Context) -> bool:
         attempt = int(record["attributes"]["ApproximateReceiveCount"])
-        facts: dict[str, Any] = {"message": record["messageId"], "attempt": attempt}
+        facts: dict[str, Any] = {"message_id": record["messageId"], "attempt": attempt}
         try:
             if context.get_remaining_time_in_millis() < DELIVERY_MS_MAX:
                 raise TransientError("There is no time left in this invocation.")

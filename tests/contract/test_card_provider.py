@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import boto3
 import pytest
-from aws_lambda_powertools import Logger
 from moto import mock_aws
 
 from functions.sandbox_network.service import NetworkService
@@ -18,6 +17,8 @@ from shared.domain.cards import CardNumber
 from shared.domain.errors import InvariantError
 from shared.domain.ports import CardProvider
 from shared.domain.providers import AuthorizationRequest, ProviderStatus
+from tests.support.aws import REGION, create_table
+from tests.support.logs import recorded_logger
 from tests.support.loopback import Received, Reply, serve
 
 VISA = CardNumber("4242424242424242", 12, 2040, "123")
@@ -40,23 +41,11 @@ def provider(request: pytest.FixtureRequest) -> Iterator[CardProvider]:
         yield MemoryProvider(MemoryClock())
         return
     with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        client.create_table(
-            TableName="network",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        client = boto3.client("dynamodb", region_name=REGION)
+        create_table(client, "network")
         secret = FixedSecret("a-secret")
-        logger = Logger(service="network", level="CRITICAL")
         store = NetworkStore(client, "network")
-        service = NetworkService(store, secret, MemoryClock(), logger)
+        service = NetworkService(store, secret, MemoryClock(), recorded_logger()[0])
 
         def answer(received: Received) -> Reply:
             response = service.handle(received.as_http_api_event(), None)

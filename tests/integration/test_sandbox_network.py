@@ -1,6 +1,5 @@
 """The sandbox network as a service: its record, its bounds, and what it never keeps."""
 
-import io
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,6 @@ from typing import Any
 
 import boto3
 import pytest
-from aws_lambda_powertools import Logger
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
@@ -19,6 +17,8 @@ from functions.sandbox_network.service import NetworkService
 from functions.sandbox_network.store import NetworkStore
 from shared.adapters.memory import MemoryClock
 from shared.adapters.secrets import RENEWAL_INTERVAL_MS, StoredSecret
+from tests.support.aws import REGION, create_table
+from tests.support.logs import recorded_logger
 
 CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "987"}
 SALE = {
@@ -45,27 +45,16 @@ class Secrets:
 
 class Network:
     def __init__(self) -> None:
-        self.dynamodb = boto3.client("dynamodb", region_name="us-east-1")
-        self.dynamodb.create_table(
-            TableName="network",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        self.dynamodb = boto3.client("dynamodb", region_name=REGION)
+        create_table(self.dynamodb, "network")
         self.clock = MemoryClock()
-        self.log = io.StringIO()
+        self.logger, self.log = recorded_logger()
         self.secrets = Secrets()
         self.service = NetworkService(
             NetworkStore(self.dynamodb, "network"),
             StoredSecret(self.secrets, "arn", self.clock),
             self.clock,
-            Logger(service="network", stream=self.log),
+            self.logger,
         )
 
     def call(
@@ -271,7 +260,7 @@ def test_no_input_makes_a_server_error(network: Network, path: str, body: object
 def test_handler_answers_its_sample_event(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = boto3.client("secretsmanager", region_name="us-east-1")
+    client = boto3.client("secretsmanager", region_name=REGION)
     arn = client.create_secret(Name="network", SecretString="sandbox-network-secret")["ARN"]
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("NETWORK_TABLE", "network")

@@ -1,0 +1,182 @@
+"""From stream records to event objects and the bus."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.relay_events.handler import Relay
+from shared.adapters.dynamodb_documents import DynamoDocumentStore
+from shared.adapters.dynamodb_payments import DynamoPaymentStore
+from shared.adapters.eventbridge import ENTRIES_MAX, EventBridgeBus
+from shared.adapters.sqs import SqsDeadLetters
+from shared.domain.changes import PaymentChange, advance
+from shared.domain.documents import PageQuery, Scope
+from shared.domain.errors import TransientError
+from tests.support.aws import REGION, create_table
+from tests.support.logs import recorded_logger
+from tests.support.payments import CONTEXT, CREATED, PAYMENT_ID
+
+SCOPE = Scope("acct_1", livemode=False)
+
+
+class Bus:
+    def __init__(self) -> None:
+        self.told: list[Mapping[str, Any]] = []
+        self.fails = False
+
+    def publish(self, announcements: Sequence[Mapping[str, Any]]) -> None:
+        if self.fails:
+            raise TransientError("the bus is away")
+        self.told += announcements
+
+
+class World:
+    def __init__(self) -> None:
+        self.dynamodb = boto3.client("dynamodb", region_name=REGION)
+        for name in ("payments", "objects", "ledger"):
+            create_table(self.dynamodb, name)
+        self.documents = DynamoDocumentStore(self.dynamodb, "objects", "idempotency")
+        self.sqs = boto3.client("sqs", region_name=REGION)
+        self.dead_letters_url = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
+        self.bus = Bus()
+        self.logger, self.log = recorded_logger()
+        self.relay = Relay(
+            self.documents,
+            self.bus,
+            SqsDeadLetters(self.sqs, self.dead_letters_url),
+            self.logger,
+        )
+
+    def new_payment_record(self) -> dict[str, Any]:
+        payment, events = advance(None, PAYMENT_ID, [CREATED], CONTEXT)
+        tables = {name: name for name in ("payments", "objects", "ledger")}
+        store = DynamoPaymentStore(self.dynamodb, tables)
+        store.commit(PaymentChange(0, payment, events))
+        key = {"pk": {"S": PAYMENT_ID}, "sk": {"S": "STATE"}}
+        image = self.dynamodb.get_item(TableName="payments", Key=key)["Item"]
+        return record(key, image)
+
+    def event_ids(self) -> tuple[str, ...]:
+        return self.documents.page(SCOPE, "event", PageQuery()).ids
+
+    def dead_letters(self) -> list[Any]:
+        answer = self.sqs.receive_message(QueueUrl=self.dead_letters_url, MaxNumberOfMessages=10)
+        return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+
+
+def record(key: Mapping[str, Any], image: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        "eventID": "1",
+        "eventName": "INSERT",
+        "eventSourceARN": "arn:stream",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_790_000_000.0,
+            "Keys": key,
+            **({} if image is None else {"NewImage": image}),
+            "SequenceNumber": "1",
+        },
+    }
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with mock_aws():
+        yield World()
+
+
+def test_new_payment_becomes_an_event_and_an_announcement(world: World) -> None:
+    result = world.relay.handle({"Records": [world.new_payment_record()]}, None)
+    assert result == {"batchItemFailures": []}
+    (event_id,) = world.event_ids()
+    event = world.documents.get(event_id)
+    assert event is not None
+    assert event.data["type"] == "payment_intent.created"
+    assert event.data["data"]["object"]["id"] == PAYMENT_ID
+    assert [(told["event"], told["object"]) for told in world.bus.told] == [(event_id, PAYMENT_ID)]
+
+
+def test_repeated_batch_makes_the_same_event(world: World) -> None:
+    batch = {"Records": [world.new_payment_record()]}
+    world.relay.handle(batch, None)
+    world.relay.handle(batch, None)
+    assert len(world.event_ids()) == 1
+    assert world.bus.told[0] == world.bus.told[1]
+
+
+def test_poison_record_is_set_aside_and_the_batch_goes_on(world: World) -> None:
+    key = {"pk": {"S": "pi_bad"}, "sk": {"S": "STATE"}}
+    poison = record(key, {**key, "body": {"S": '{"secret": "text"'}})
+    result = world.relay.handle({"Records": [poison, world.new_payment_record()]}, None)
+    assert result == {"batchItemFailures": []}
+    assert len(world.event_ids()) == 1
+    (letter,) = world.dead_letters()
+    assert (letter["pk"], letter["sk"], letter["error"]) == ("pi_bad", "STATE", "JSONDecodeError")
+    assert "text" not in json.dumps(letter)
+    assert world.log.getvalue().count("a record cannot be announced") == 1
+
+
+def test_bus_that_is_away_fails_the_whole_batch(world: World) -> None:
+    world.bus.fails = True
+    with pytest.raises(TransientError):
+        world.relay.handle({"Records": [world.new_payment_record()]}, None)
+    assert world.dead_letters() == []
+
+
+@pytest.mark.parametrize("sk", ["EV#00000001", "1790000000000#cus_1"])
+def test_rows_that_are_no_objects_are_passed_over(world: World, sk: str) -> None:
+    key = {"pk": {"S": "x"}, "sk": {"S": sk}}
+    world.relay.handle({"Records": [record(key, dict(key)), record(key, None)]}, None)
+    assert world.event_ids() == ()
+    assert world.dead_letters() == []
+
+
+def test_event_objects_are_not_announced_again(world: World) -> None:
+    world.relay.handle({"Records": [world.new_payment_record()]}, None)
+    key = {"pk": {"S": world.event_ids()[0]}, "sk": {"S": "OBJECT"}}
+    image = world.dynamodb.get_item(TableName="objects", Key=key)["Item"]
+    world.relay.handle({"Records": [record(key, image)]}, None)
+    assert len(world.event_ids()) == 1
+
+
+def test_sample_event_is_announced(world: World) -> None:
+    world.relay.handle(json.loads(Path("events/relay_events.json").read_text()), None)
+    assert [told["type"] for told in world.bus.told] == ["customer.created"]
+
+
+class Events:
+    """Stands for an EventBridge client that fails the given entries of each call."""
+
+    def __init__(self, *failing: set[int]) -> None:
+        self.failing = list(failing)
+        self.calls: list[list[str]] = []
+
+    def put_events(self, *, Entries: list[dict[str, str]]) -> dict[str, Any]:
+        self.calls.append([entry["DetailType"] for entry in Entries])
+        failing = self.failing.pop(0) if self.failing else set()
+        return {
+            "Entries": [
+                {"ErrorCode": "ThrottlingException"} if index in failing else {"EventId": "1"}
+                for index in range(len(Entries))
+            ]
+        }
+
+
+def test_bus_takes_ten_entries_a_call_and_repeats_only_the_failed() -> None:
+    client = Events({1})
+    types = [str(number) for number in range(ENTRIES_MAX + 1)]
+    bus: Any = EventBridgeBus(client, "bus")  # type: ignore[arg-type]
+    bus.publish([{"type": name} for name in types])
+    assert client.calls == [types[:ENTRIES_MAX], ["1"], types[ENTRIES_MAX:]]
+
+
+def test_bus_gives_up_on_entries_that_keep_failing() -> None:
+    client = Events({0}, {0}, {0}, {0})
+    bus: Any = EventBridgeBus(client, "bus")  # type: ignore[arg-type]
+    with pytest.raises(TransientError):
+        bus.publish([{"type": "x"}])
+    assert len(client.calls) == 3

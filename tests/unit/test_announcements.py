@@ -1,0 +1,208 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.announcements import announce_document, announce_payment
+from shared.domain.changes import Draft
+from shared.domain.documents import Document
+from shared.domain.events import EventType
+from shared.domain.payment import Payment
+from shared.wire.events import RETENTION_S, announcement_detail, event_write, previous_attributes
+from tests.support.payments import (
+    ACTION_REQUIRED,
+    AUTHORIZED,
+    CANCELED,
+    CAPTURED,
+    CHARGE_ID,
+    CONFIRMED,
+    CREATED,
+    DECLINED,
+    OUTCOME_UNKNOWN,
+    PAYMENT_ID,
+    REFUND_REQUESTED,
+    SETTLED,
+    after,
+    refund_ended,
+)
+
+SUCCEEDED = refund_ended(EventType.REFUND_SUCCEEDED)
+FAILED = refund_ended(EventType.REFUND_FAILED, "declined")
+HELD = (CREATED, CONFIRMED, AUTHORIZED)
+PAID = (*HELD, CAPTURED)
+REFUNDING = (*PAID, REFUND_REQUESTED)
+CUSTOMER = Document("cus_1", "customer", "acct_1", False, 1, 5, {"email": "a@b.c", "metadata": {}})
+METHOD = Document(
+    "pm_1",
+    "payment_method",
+    "acct_1",
+    False,
+    1,
+    5,
+    {"card": CONFIRMED[1]["card"], "customer": None, "metadata": {}},
+)
+
+
+def state(drafts: tuple[Draft, ...]) -> Payment | None:
+    return after(None, *drafts) if drafts else None
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "expected"),
+    [
+        ((), (CREATED,), ["payment_intent.created"]),
+        ((), (CREATED, CONFIRMED), ["payment_intent.created"]),
+        ((CREATED,), (CONFIRMED,), []),
+        (
+            (CREATED, CONFIRMED),
+            (AUTHORIZED, CAPTURED),
+            ["charge.succeeded", "payment_intent.succeeded"],
+        ),
+        (
+            (CREATED, CONFIRMED),
+            (AUTHORIZED,),
+            ["charge.succeeded", "payment_intent.amount_capturable_updated"],
+        ),
+        (
+            (CREATED, CONFIRMED),
+            (DECLINED,),
+            ["charge.failed", "payment_intent.payment_failed"],
+        ),
+        ((CREATED, CONFIRMED), (ACTION_REQUIRED,), ["payment_intent.requires_action"]),
+        ((CREATED, CONFIRMED), (OUTCOME_UNKNOWN,), ["payment_intent.processing"]),
+        ((CREATED, CONFIRMED, OUTCOME_UNKNOWN), (OUTCOME_UNKNOWN,), []),
+        (HELD, (CAPTURED,), ["charge.captured", "payment_intent.succeeded"]),
+        (HELD, (CANCELED,), ["payment_intent.canceled"]),
+        (PAID, (SETTLED,), []),
+        (PAID, (REFUND_REQUESTED,), ["refund.created"]),
+        (REFUNDING, (SUCCEEDED,), ["refund.updated", "charge.refunded"]),
+        (REFUNDING, (FAILED,), ["refund.updated", "refund.failed"]),
+        (PAID, (REFUND_REQUESTED, SUCCEEDED), ["refund.created", "charge.refunded"]),
+    ],
+)
+def test_change_of_payment_is_announced_as(
+    before: tuple[Draft, ...], change: tuple[Draft, ...], expected: list[str]
+) -> None:
+    was = state(before)
+    announced = announce_payment(was, after(was, *change))
+    assert [announcement.type for announcement in announced] == expected
+
+
+def test_announcements_of_one_change_have_the_same_distinct_ids_every_time() -> None:
+    was = state(HELD)
+    became = after(was, CAPTURED)
+    first, second = announce_payment(was, became), announce_payment(was, became)
+    ids = [announcement.id for announcement in first]
+    assert ids == [announcement.id for announcement in second]
+    assert len(set(ids)) == 2
+    assert all(announcement.startswith(f"evt_{PAYMENT_ID[3:]}") for announcement in ids)
+
+
+def test_ids_of_documents_differ_from_those_of_payments_with_the_same_body() -> None:
+    payment = after(None, CREATED)
+    customer = replace(CUSTOMER, id=f"cus_{PAYMENT_ID[3:]}")
+    ids = {announce_payment(None, payment)[0].id, announce_document(None, customer)[0].id}
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after_", "expected"),
+    [
+        (None, CUSTOMER, ["customer.created"]),
+        (CUSTOMER, replace(CUSTOMER, version=2), ["customer.updated"]),
+        (CUSTOMER, CUSTOMER, []),
+        (CUSTOMER, replace(CUSTOMER, version=2, data={"deleted": True}), ["customer.deleted"]),
+        (None, METHOD, []),
+        (
+            METHOD,
+            replace(METHOD, version=2, data={**METHOD.data, "customer": "cus_1"}),
+            ["payment_method.attached"],
+        ),
+        (
+            replace(METHOD, data={**METHOD.data, "customer": "cus_1"}),
+            replace(METHOD, version=2),
+            ["payment_method.detached"],
+        ),
+        (METHOD, replace(METHOD, version=2), ["payment_method.updated"]),
+        (None, replace(CUSTOMER, kind="event"), []),
+        (None, replace(CUSTOMER, kind="token"), []),
+    ],
+)
+def test_change_of_document_is_announced_as(
+    before: Document | None, after_: Document, expected: list[str]
+) -> None:
+    assert [item.type for item in announce_document(before, after_)] == expected
+
+
+def test_event_of_a_deleted_customer_tells_what_it_was() -> None:
+    deleted = replace(CUSTOMER, version=2, data={"deleted": True})
+    event = event_write(announce_document(CUSTOMER, deleted)[0], 7_000).document
+    assert event.data["data"]["object"]["email"] == "a@b.c"
+
+
+def test_event_of_an_update_tells_the_previous_attributes() -> None:
+    updated = replace(CUSTOMER, version=2, data={"email": "d@e.f", "metadata": {"k": "v"}})
+    event = event_write(announce_document(CUSTOMER, updated)[0], 7_000).document
+    assert event.data["data"]["previous_attributes"] == {
+        "email": "a@b.c",
+        "metadata": {"k": None},
+    }
+
+
+def test_event_of_a_payment_tells_the_request_and_expires() -> None:
+    payment = after(None, CREATED)
+    write = event_write(announce_payment(None, payment)[0], 7_000)
+    event = write.document
+    assert event.data["request"] == {"id": "req_1", "idempotency_key": "key_1"}
+    assert event.data["data"]["object"]["id"] == PAYMENT_ID
+    assert "previous_attributes" not in event.data["data"]
+    assert event.expires_at_s == 7 + RETENTION_S
+    assert [entry.collection for entry in write.listed] == ["event"]
+    assert announcement_detail(event) == {
+        "type": "payment_intent.created",
+        "account": "acct_1",
+        "livemode": False,
+        "event": event.id,
+        "object": PAYMENT_ID,
+        "created": 7,
+    }
+
+
+def test_event_of_a_refunded_charge_tells_the_amount_refunded_before() -> None:
+    was = state(REFUNDING)
+    announced = announce_payment(was, after(was, SUCCEEDED))[1]
+    told = event_write(announced, 7_000).document.data["data"]
+    assert told["object"]["id"] == CHARGE_ID
+    assert told["object"]["amount_refunded"] == 500
+    assert told["previous_attributes"] == {"amount_refunded": 0}
+
+
+def test_event_of_a_captured_charge_tells_that_it_was_not() -> None:
+    was = state(HELD)
+    announced = announce_payment(was, after(was, CAPTURED))[0]
+    previous = event_write(announced, 7_000).document.data["data"]["previous_attributes"]
+    assert previous == {"amount_captured": 0, "captured": False}
+
+
+JSON_OBJECTS = st.dictionaries(
+    st.sampled_from("abcd"),
+    st.recursive(
+        st.none() | st.integers(0, 3),
+        lambda inner: st.dictionaries(st.sampled_from("ab"), inner),
+        max_leaves=4,
+    ),
+)
+
+
+@given(JSON_OBJECTS)
+def test_previous_attributes_of_no_change_are_none(body: dict[str, object]) -> None:
+    assert previous_attributes(body, body) == {}
+
+
+@given(JSON_OBJECTS, JSON_OBJECTS)
+def test_previous_attributes_name_what_differs(
+    before: dict[str, object], after_: dict[str, object]
+) -> None:
+    names = {name for name in {*before, *after_} if before.get(name) != after_.get(name)}
+    assert set(previous_attributes(before, after_)) == names
