@@ -72,7 +72,7 @@ def bootstrap(home: Home, ministack_port: int) -> None:
     Raises: DeployError when it fails.
     """
     targets = [f"aws://{AWS_ACCOUNT}/{region}" for region in regions()]
-    _cdk(home, ministack_port, "bootstrap", [*targets], lambda _: None)
+    _cdk(home, ministack_port, ["bootstrap", *targets], home.folder, lambda _: None)
 
 
 def deploy(home: Home, ministack_port: int, say: Say) -> None:
@@ -85,7 +85,7 @@ def deploy(home: Home, ministack_port: int, say: Say) -> None:
     options += ["--context", f"stage={STAGE}", "--context", f"ministack_port={ministack_port}"]
     options += ["--output", str(home.path("cdk.out"))]
     options += ["--outputs-file", str(home.path("outputs.json"))]
-    _cdk(home, ministack_port, "deploy", options, lambda line: _progress(line, say))
+    _cdk(home, ministack_port, ["deploy", *options], ROOT, lambda line: _progress(line, say))
 
 
 def _progress(line: str, say: Say) -> None:
@@ -94,16 +94,21 @@ def _progress(line: str, say: Say) -> None:
 
 
 def _cdk(
-    home: Home, ministack_port: int, verb: str, arguments: list[str], seen: Callable[[str], None]
+    home: Home,
+    ministack_port: int,
+    arguments: list[str],
+    folder: Path,
+    seen: Callable[[str], None],
 ) -> None:
-    command = [str(CDK), verb, "--no-notices", "--no-color", *arguments]
+    """Runs CDK's command line; in a folder with cdk.json it reads the app, elsewhere none."""
+    command = [str(CDK), *arguments, "--no-notices", "--no-color"]
     home.logs.mkdir(parents=True, exist_ok=True)
-    log = home.logs / f"cdk-{verb}.log"
+    log = home.logs / f"cdk-{arguments[0]}.log"
     with (
         log.open("w") as record,
         subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=folder,
             env=cdk_environment(ministack_port),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -119,7 +124,7 @@ def _cdk(
         code = process.wait()
         limit.cancel()
     if code != 0:
-        raise DeployError(f"cdk {verb} failed; see {log}:\n{log.read_text()[-4000:]}")
+        raise DeployError(f"cdk {arguments[0]} failed; see {log}:\n{log.read_text()[-4000:]}")
 
 
 def ensure_proxy(home: Home, ministack_port: int, ports: Mapping[str, int]) -> None:

@@ -131,13 +131,13 @@ def open_store(stage: str, region: str) -> DocumentStore:
         output.get("OutputKey"): output.get("OutputValue", "")
         for output in stacks["Stacks"][0].get("Outputs", ())
     }
-    missing = {"ObjectsTableName", "IdempotencyTableName"} - outputs.keys()
+    missing = {"ObjectsTable", "IdempotencyTable"} - outputs.keys()
     if missing:
         raise OperatorError(f"the stack {stack} in {region} has no output {', '.join(missing)}")
     return DynamoDocumentStore(
         session.client("dynamodb", config=CLIENT),
-        outputs["ObjectsTableName"],
-        outputs["IdempotencyTableName"],
+        outputs["ObjectsTable"],
+        outputs["IdempotencyTable"],
     )
 
 
