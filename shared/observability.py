@@ -6,7 +6,8 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-logger = Logger(service="farthing", utc=True)
+# The level is stated: Powertools would take it from whatever LOG_LEVEL the host happens to have.
+logger = Logger(service="farthing", level="INFO", utc=True)
 
 StepHandler = Callable[[Mapping[str, Any], object], dict[str, Any]]
 
