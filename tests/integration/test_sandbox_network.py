@@ -18,6 +18,7 @@ from functions.sandbox_network.store import NetworkStore
 from shared.adapters.memory import MemoryClock
 from shared.adapters.secrets import RENEWAL_INTERVAL_MS, StoredSecret
 from tests.support.aws import REGION, create_table
+from tests.support.composition import forget_composition
 from tests.support.logs import recorded_logger
 
 CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "987"}
@@ -266,6 +267,8 @@ def test_handler_answers_its_sample_event(
     monkeypatch.setenv("NETWORK_TABLE", "network")
     monkeypatch.setenv("NETWORK_SECRET_ARN", arn)
     event = json.loads(Path("events/sandbox_network.json").read_text())
+    forget_composition()
     response = handler(event, None)
+    forget_composition()
     assert response["statusCode"] == 200
     assert json.loads(response["body"])["status"] == "approved"
