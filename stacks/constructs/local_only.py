@@ -20,6 +20,9 @@ STRIPPED_CONDITIONS: Mapping[str, str] = {
     "kms:EncryptionContext:": "absent from the emulator's request context: every call is denied",
 }
 
+# Rights that AWS checks for several calls and the emulator for one: it knows the others by name.
+SPLIT_ACTIONS: Mapping[str, str] = {"sqs:SendMessage": "sqs:SendMessageBatch"}
+
 # The emulator is reached over plain HTTP, so a policy that demands TLS denies every call.
 TLS_CONDITION = "aws:SecureTransport"
 
@@ -71,6 +74,8 @@ class LocalOnly:
             document = Stack.of(node).resolve(node.policy_document)
             for path in _stripped(document):
                 node.add_property_deletion_override(path)
+            for path, actions in _split(document):
+                node.add_property_override(path, actions)
 
 
 def _allow_plain_http(policy: sqs.CfnQueuePolicy | sns.CfnTopicPolicy) -> None:
@@ -95,3 +100,13 @@ def _stripped(document: Mapping[str, Any]) -> Iterator[str]:
                 if key.startswith(tuple(STRIPPED_CONDITIONS)):
                     escaped = key.replace(".", "\\.")
                     yield f"PolicyDocument.Statement.{index}.Condition.{operator}.{escaped}"
+
+
+def _split(document: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Finds the rights that the emulator checks under more names."""
+    for index, statement in enumerate(document["Statement"]):
+        actions = statement["Action"]
+        held = [actions] if isinstance(actions, str) else list(actions)
+        added = [SPLIT_ACTIONS[action] for action in held if action in SPLIT_ACTIONS]
+        if added:
+            yield f"PolicyDocument.Statement.{index}.Action", held + added
