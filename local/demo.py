@@ -128,12 +128,27 @@ def show(summary: Mapping[str, Any]) -> None:
         event = await_webhook(deliveries, str(endpoint.secret), payment.id)
         client.v1.webhook_endpoints.delete(endpoint.id)
     print(f"\nPaymentIntent\n{payment}")
+    journals = read(client, f"/v1/ledger/journals?payment_intent={payment.id}")["data"]
     print(f"\nJournals of {payment.id}")
-    for journal in read(client, f"/v1/ledger/journals?payment_intent={payment.id}")["data"]:
+    for journal in journals:
         _print_journal(journal)
-    print("\nTrial balance\n" + json.dumps(read(client, "/v1/ledger/trial_balance"), indent=2))
+    _print_trial_balance(read(client, "/v1/ledger/trial_balance"))
     print(f"\nWebhook {event.type} {event.id}, received at {url}, signature verified by the SDK\n")
 
 
 def _print_journal(journal: Mapping[str, Any]) -> None:
-    print(json.dumps(journal, indent=2))
+    for number, posting in enumerate(journal["postings"]):
+        kind = journal["kind"] if number == 0 else ""
+        sums = f"{posting['debit'] or '':>10} {posting['credit'] or '':>10}"
+        print(f"  {kind:<10} {posting['account']:<52} {sums}  {posting['layer']}")
+
+
+def _print_trial_balance(balance: Mapping[str, Any]) -> None:
+    print("\nTrial balance (debits, credits)")
+    for account in balance["data"]:
+        print(
+            f"  {'':<10} {account['account']:<52} {account['debits']:>10} {account['credits']:>10}"
+        )
+    for total in balance["totals"]:
+        sums = f"{total['debits']:>10} {total['credits']:>10}"
+        print(f"  {'total':<10} {total['currency']:<52} {sums}  net {total['net']}")
