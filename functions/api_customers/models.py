@@ -54,7 +54,9 @@ class UpdateCustomer(Params):
     name: Clearable[Annotated[Text, Field(max_length=256)]] = None
     next_invoice_sequence: Annotated[Integer, Field(ge=1)] = 1
     phone: Clearable[Annotated[Text, Field(max_length=20)]] = None
-    preferred_locales: Clearable[Items[Annotated[Text, Field(max_length=20)]]] = None
+    preferred_locales: Clearable[
+        Annotated[Items[Annotated[Text, Field(max_length=20)]], Field(max_length=50)]
+    ] = None
     shipping: Clearable[Shipping] = None
     tax_exempt: Clearable[Literal["exempt", "none", "reverse"]] = None
 

@@ -180,6 +180,11 @@ class Api:
         self._ports = ports
         self._routes: list[Route] = []
 
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The operations, in the order in which they are tried."""
+        return tuple(self._routes)
+
     def post(
         self,
         path: str,

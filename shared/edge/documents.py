@@ -1,5 +1,6 @@
 """Documents as one request may see them: of its account, its mode and the kind asked for."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,8 @@ NOUNS: Mapping[str, str] = {
     "webhook_endpoint": "webhook endpoint",
 }
 
+_ID = re.compile(r"[0-9A-Za-z_]{1,255}")
+
 Render = Callable[[Document], Mapping[str, Any]]
 
 
@@ -32,7 +35,7 @@ class ScopedDocuments:
 
     def find(self, kind: str, object_id: str) -> Document | None:
         """Returns a document, deleted ones too, or None when the scope has none of this id."""
-        document = self._documents.get(object_id)
+        document = self._read(object_id)
         return document if document is not None and self._sees(document, kind) else None
 
     def named_by_path(self, kind: str, object_id: str, *, param: str = "id") -> Document:
@@ -40,7 +43,7 @@ class ScopedDocuments:
 
         Raises: NotFoundError when there is none, or it was deleted.
         """
-        document = self._documents.get(object_id)
+        document = self._read(object_id)
         if document is None or not self._sees(document, kind) or document.is_deleted:
             raise self._not_found(document, kind, object_id, param)
         return document
@@ -76,6 +79,10 @@ class ScopedDocuments:
         """Reads documents in the order of their ids; those gone in the meantime are left out."""
         found = self._documents.get_many(object_ids) if object_ids else {}
         return [found[object_id] for object_id in object_ids if object_id in found]
+
+    def _read(self, object_id: str) -> Document | None:
+        # What has not the form of an id is no key of the store, and might be one it refuses.
+        return self._documents.get(object_id) if _ID.fullmatch(object_id) else None
 
     def _sees(self, document: Document, kind: str) -> bool:
         scope = Scope(document.account, document.livemode)

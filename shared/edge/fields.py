@@ -101,15 +101,19 @@ Clearable = Annotated[T | None, BeforeValidator(_empty_unsets)]
 Metadata = Annotated[dict[str, str] | None, BeforeValidator(_metadata)]
 
 
+# Short enough that all fields of an object together stay inside a DynamoDB item.
+AddressPart = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
 class Address(Params):
     """A postal address; each part may be left out or unset."""
 
-    city: Clearable[Text] = None
-    country: Clearable[Text] = None
-    line1: Clearable[Text] = None
-    line2: Clearable[Text] = None
-    postal_code: Clearable[Text] = None
-    state: Clearable[Text] = None
+    city: Clearable[AddressPart] = None
+    country: Clearable[AddressPart] = None
+    line1: Clearable[AddressPart] = None
+    line2: Clearable[AddressPart] = None
+    postal_code: Clearable[AddressPart] = None
+    state: Clearable[AddressPart] = None
 
 
 class CreatedRange(Params):
