@@ -15,6 +15,7 @@ from shared.adapters.memory import (
     MemoryIdempotencyStore,
 )
 from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.ports import DocumentStore, IdempotencyStore
 from shared.edge.api import Api, ApiPorts
 from shared.edge.auth import key_record_id
 
@@ -76,8 +77,7 @@ class Platform:
     entropy: MemoryEntropy = field(default_factory=MemoryEntropy)
 
     def __post_init__(self) -> None:
-        self.documents = MemoryDocumentStore(self.database)
-        self.idempotency = MemoryIdempotencyStore(self.database, self.clock)
+        self.documents, self.idempotency = self.stores()
         self.put_key(SECRET_KEY)
         self.put_key(PUBLISHABLE_KEY, kind="publishable")
         self.put_key(LIVE_KEY, livemode=True)
@@ -85,6 +85,11 @@ class Platform:
         self.put_key(ABROAD_KEY, home_region="eu-west-1")
         self.put_key(REVOKED_KEY, revoked=True)
         self.put_key(EXPIRED_KEY, expires_at_s=self.clock.now_ms() // 1000)
+
+    def stores(self) -> tuple[DocumentStore, IdempotencyStore]:
+        """Makes the stores; in memory, unless a subclass knows better."""
+        memory = MemoryDocumentStore(self.database)
+        return memory, MemoryIdempotencyStore(self.database, self.clock)
 
     def ports(self) -> ApiPorts:
         """Composes the pipeline's ports."""
