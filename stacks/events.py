@@ -75,7 +75,9 @@ class EventsStack(FarthingStack):
 
     def _relay(self) -> None:
         books = self._books
-        dead_letters = DeadLetterQueue(self, "RelayDeadLetters", alarms=self._alarms)
+        dead_letters = DeadLetterQueue(
+            self, "RelayDeadLetters", holds="changes nobody was told of", alarms=self._alarms
+        )
         function = self._make.make(
             "relay_events",
             timeout_s=RELAY_TIMEOUT_S,
@@ -124,7 +126,7 @@ class EventsStack(FarthingStack):
         )
 
     def _deliver_webhooks(self) -> None:
-        queue = self._queue("Deliveries", DELIVER_TIMEOUT_S)
+        queue = self._queue("Deliveries", "webhooks that were not delivered", DELIVER_TIMEOUT_S)
         local = {"LOCAL_LOOPBACK": "1"} if self.stage_config.is_local else {}
         function = self._make.make(
             "deliver_webhook",
@@ -145,7 +147,7 @@ class EventsStack(FarthingStack):
         self.tell("DeliveryDeadLetterQueueUrl", queue.dead_letters.queue_url)
 
     def _settle(self) -> None:
-        queue = self._queue("Settlements", SETTLE_STEP.timeout_s)
+        queue = self._queue("Settlements", "payments that were not settled", SETTLE_STEP.timeout_s)
         function = self._make.make(
             SETTLE_STEP.name,
             timeout_s=SETTLE_STEP.timeout_s,
@@ -155,9 +157,9 @@ class EventsStack(FarthingStack):
         self._consume(function, queue, SETTLE_BATCH)
         self._rule("PaymentSucceeded", queue, SETTLED_ON)
 
-    def _queue(self, name: str, consumer_timeout_s: int) -> WorkQueue:
+    def _queue(self, name: str, holds: str, consumer_timeout_s: int) -> WorkQueue:
         timeout = Duration.seconds(consumer_timeout_s)
-        return WorkQueue(self, name, consumer_timeout=timeout, alarms=self._alarms)
+        return WorkQueue(self, name, holds=holds, consumer_timeout=timeout, alarms=self._alarms)
 
     def _consume(self, function: FarthingFunction, queue: WorkQueue, batch: int) -> None:
         source = sources.SqsEventSource(
@@ -167,7 +169,9 @@ class EventsStack(FarthingStack):
 
     def _rule(self, name: str, queue: WorkQueue, types: list[str] | None = None) -> None:
         """Sends events of the platform to a queue, or to a dead-letter queue if that fails."""
-        undelivered = DeadLetterQueue(self, f"{name}DeadLetters", alarms=self._alarms)
+        undelivered = DeadLetterQueue(
+            self, f"{name}DeadLetters", holds="events a queue did not take", alarms=self._alarms
+        )
         events.Rule(
             self,
             name,

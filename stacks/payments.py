@@ -210,6 +210,7 @@ class PaymentsStack(FarthingStack):
         queue = WorkQueue(
             self,
             "Verifications",
+            holds="security codes that were not deleted in time",
             consumer_timeout=Duration.seconds(VERIFICATION_TIMEOUT_S),
             alarms=self._given.alarms,
             delay=VERIFICATION_RETENTION,

@@ -13,9 +13,14 @@ VISIBILITY_FACTOR = 6
 
 
 class DeadLetterQueue(Construct):
-    """Keeps what could not be processed for two weeks, and alarms as soon as it holds one."""
+    """Keeps what could not be processed for two weeks, and alarms as soon as it holds one.
 
-    def __init__(self, scope: Construct, construct_id: str, *, alarms: sns.ITopic) -> None:
+    Args: holds: what its messages are, for whoever is woken by the alarm.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, holds: str, alarms: sns.ITopic
+    ) -> None:
         super().__init__(scope, construct_id)
         self.queue = sqs.Queue(
             self,
@@ -30,15 +35,15 @@ class DeadLetterQueue(Construct):
         metric = self.queue.metric_approximate_number_of_messages_visible(
             period=Duration.minutes(1), statistic="Maximum"
         )
-        what = f"{construct_id} holds messages: find the cause in the consumer's log, then redrive."
+        what = f"Set aside: {holds}. Find the cause in the log, repair it, then redrive the queue."
         alarm_on(self, "Alarm", metric, alarms, what)
 
 
 class WorkQueue(Construct):
     """Feeds one function; what fails RECEIVES_MAX times goes to its dead-letter queue.
 
-    Args: consumer_timeout: of the function, from which the visibility timeout follows. delay:
-    time before a message can first be received.
+    Args: holds: what its messages are. consumer_timeout: of the function, from which the
+    visibility timeout follows. delay: time before a message can first be received.
     """
 
     def __init__(
@@ -46,12 +51,13 @@ class WorkQueue(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        holds: str,
         consumer_timeout: Duration,
         alarms: sns.ITopic,
         delay: Duration | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        dead_letters = DeadLetterQueue(self, f"{construct_id}DeadLetters", alarms=alarms)
+        dead_letters = DeadLetterQueue(self, "DeadLetters", holds=holds, alarms=alarms)
         self.dead_letters = dead_letters.queue
         self.queue = sqs.Queue(
             self,

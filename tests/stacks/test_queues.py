@@ -1,0 +1,154 @@
+"""Queues, streams and the bus: nothing is lost without an alarm."""
+
+import json
+from typing import Any
+
+from shared.adapters.eventbridge import SOURCE
+from tests.support.synthesis import Platform, Resource
+
+QUEUE = "AWS::SQS::Queue"
+MAPPING = "AWS::Lambda::EventSourceMapping"
+ALARM = "AWS::CloudWatch::Alarm"
+
+
+def queues(platform: Platform) -> dict[tuple[str, str], Resource]:
+    return platform.of_type(QUEUE)
+
+
+def dead_letter_queues(platform: Platform) -> set[tuple[str, str]]:
+    """Returns all queues that something fails into: redrive, stream, and rule targets."""
+    found = set()
+    for (stack, _), queue in queues(platform).items():
+        redrive = queue["Properties"].get("RedrivePolicy")
+        if redrive:
+            found.add((stack, redrive["deadLetterTargetArn"]["Fn::GetAtt"][0]))
+    for (stack, _), mapping in platform.of_type(MAPPING).items():
+        destination = mapping["Properties"].get("DestinationConfig")
+        if destination:
+            found.add((stack, destination["OnFailure"]["Destination"]["Fn::GetAtt"][0]))
+    for (stack, _), rule in platform.of_type("AWS::Events::Rule").items():
+        for target in rule["Properties"]["Targets"]:
+            found.add((stack, target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]))
+    return found
+
+
+def test_queue_without_a_dead_letter_queue_is_one(platform: Platform) -> None:
+    last = {
+        where
+        for where, queue in queues(platform).items()
+        if "RedrivePolicy" not in queue["Properties"]
+    }
+
+    assert last == dead_letter_queues(platform)
+
+
+def test_dead_letter_queue_alarms_at_its_first_message(platform: Platform) -> None:
+    watched = set()
+    for (stack, _), alarm in platform.of_type(ALARM).items():
+        facts = alarm["Properties"]
+        if facts["MetricName"] == "ApproximateNumberOfMessagesVisible":
+            (dimension,) = facts["Dimensions"]
+            watched.add((stack, dimension["Value"]["Fn::GetAtt"][0]))
+            assert facts["Threshold"] == 1
+            assert facts["EvaluationPeriods"] == 1
+            assert facts["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+
+    assert watched == dead_letter_queues(platform)
+
+
+def test_alarm_tells_operators_and_says_what_it_means(platform: Platform) -> None:
+    for where, alarm in platform.of_type(ALARM).items():
+        assert len(alarm["Properties"]["AlarmActions"]) == 1, where
+        assert "Alarms" in json.dumps(alarm["Properties"]["AlarmActions"]), where
+        assert len(alarm["Properties"]["AlarmDescription"]) > 40, where
+
+
+def test_queue_is_encrypted_and_refuses_plain_http(dev: Platform) -> None:
+    refusing = set()
+    for (stack, _), policy in dev.of_type("AWS::SQS::QueuePolicy").items():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            insecure = statement.get("Condition", {}).get("Bool") == {
+                "aws:SecureTransport": "false"
+            }
+            if statement["Effect"] == "Deny" and insecure:
+                refusing |= {(stack, queue["Ref"]) for queue in policy["Properties"]["Queues"]}
+
+    assert refusing == set(queues(dev))
+    for where, queue in queues(dev).items():
+        assert queue["Properties"]["SqsManagedSseEnabled"] is True, where
+
+
+def test_queue_hides_a_message_six_times_as_long_as_its_consumer_runs(
+    platform: Platform,
+) -> None:
+    for (stack, _), mapping in platform.of_type(MAPPING).items():
+        source = mapping["Properties"]["EventSourceArn"].get("Fn::GetAtt")
+        if source is None:
+            continue
+        resources = platform.templates[stack].body["Resources"]
+        queue = resources[source[0]]["Properties"]
+        function = resources[mapping["Properties"]["FunctionName"]["Ref"]]["Properties"]
+        assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+        assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+
+
+def streams(platform: Platform) -> dict[str, dict[str, Any]]:
+    mappings = platform.stack("Events").of_type(MAPPING).values()
+    followed = {}
+    for mapping in mappings:
+        source = json.dumps(mapping["Properties"]["EventSourceArn"])
+        if "StreamArn" in source:
+            name = "Payments" if "Payments" in source else "Objects"
+            followed[name] = dict(mapping["Properties"])
+    return followed
+
+
+def test_relay_sets_aside_what_fails_again_and_again(production: Platform) -> None:
+    for name, mapping in streams(production).items():
+        assert mapping["BatchSize"] == 100, name
+        assert mapping["BisectBatchOnFunctionError"] is True, name
+        assert mapping["MaximumRetryAttempts"] == 10, name
+        assert mapping["StartingPosition"] == "TRIM_HORIZON", name
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
+        assert "RelayDeadLetters" in json.dumps(mapping["DestinationConfig"]), name
+
+
+def test_relay_is_woken_by_what_is_announced_only(production: Platform) -> None:
+    filters = {
+        name: [json.loads(item["Pattern"]) for item in mapping["FilterCriteria"]["Filters"]]
+        for name, mapping in streams(production).items()
+    }
+
+    changes = ["INSERT", "MODIFY"]
+    kinds = ["customer", "payment_method"]
+    assert filters == {
+        "Payments": [{"eventName": changes, "dynamodb": {"Keys": {"sk": {"S": ["STATE"]}}}}],
+        "Objects": [{"eventName": changes, "dynamodb": {"NewImage": {"kind": {"S": kinds}}}}],
+    }
+
+
+def test_bus_feeds_webhooks_with_everything_and_settlement_with_captures(
+    production: Platform,
+) -> None:
+    rules = production.stack("Events").of_type("AWS::Events::Rule").values()
+
+    fed = {
+        rule["Properties"]["Targets"][0]["Arn"]["Fn::GetAtt"][0][:-8]: rule["Properties"][
+            "EventPattern"
+        ]
+        for rule in rules
+    }
+
+    assert fed == {
+        "DeliveriesQueue": {"source": [SOURCE]},
+        "SettlementsQueue": {"source": [SOURCE], "detail-type": ["payment_intent.succeeded"]},
+    }
+
+
+def test_security_codes_wait_ten_minutes_for_their_deletion(production: Platform) -> None:
+    made = production.stack("Payments").of_type(QUEUE)
+
+    delays = {name[:-8]: queue["Properties"].get("DelaySeconds") for name, queue in made.items()}
+
+    assert delays == {"VerificationsQueue": 600, "VerificationsDeadLettersQueue": None}

@@ -1,0 +1,208 @@
+"""What each role may do: as little as its function needs."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.support.synthesis import REGION, Platform
+
+ROLE = "AWS::IAM::Role"
+POLICY = "AWS::IAM::Policy"
+READ = {"GetItem", "BatchGetItem", "Query"}
+PAYMENT_CHANGE = {
+    "Payments": READ | {"PutItem"},
+    "Ledger": {"PutItem"},
+    "Objects": {"PutItem", "DeleteItem"},
+    "Idempotency": {"PutItem"},
+}
+CLAIMS = {"Idempotency": {"GetItem", "PutItem", "UpdateItem"}}
+DOCUMENTS = {"Objects": READ | {"PutItem", "DeleteItem"}, **CLAIMS}
+NETWORK = {"secret": {"GetSecretValue"}}
+CONSUMED = {
+    "ReceiveMessage",
+    "ChangeMessageVisibility",
+    "GetQueueUrl",
+    "DeleteMessage",
+    "GetQueueAttributes",
+}
+
+# Beside its own log group and trace segments. A transaction needs the rights of its operations.
+RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
+    "ApiPayments": {
+        **PAYMENT_CHANGE,
+        **DOCUMENTS,
+        "PaySaga": {"StartSyncExecution"},
+        "CaptureSaga": {"StartSyncExecution"},
+        "CancelSaga": {"StartSyncExecution"},
+        "RefundSaga": {"StartSyncExecution"},
+        "TokenizeCard": {"InvokeFunction"},
+    },
+    "ApiCustomers": DOCUMENTS,
+    "ApiEvents": DOCUMENTS,
+    "ApiLedger": {"Objects": {"GetItem"}, "Ledger": {"Query"}},
+    "ApiDefault": {"Objects": {"GetItem"}},
+    "TokenizeCard": {
+        **DOCUMENTS,
+        "Vault": {"PutItem"},
+        "CardKey": {"GenerateDataKey"},
+        "FingerprintKey": {"GenerateMac"},
+        "Verifications": {"SendMessage"},
+    },
+    "DeleteCardVerification": {"Vault": {"DeleteItem"}, "Verifications": CONSUMED},
+    "ValidatePayment": {},
+    "ScoreFraud": {},
+    "ReserveFunds": PAYMENT_CHANGE,
+    "ReleaseFunds": PAYMENT_CHANGE,
+    "AuthorizePayment": {
+        **PAYMENT_CHANGE,
+        **NETWORK,
+        "Vault": {"Query", "DeleteItem"},
+        "CardKey": {"Decrypt"},
+    },
+    "CapturePayment": {**PAYMENT_CHANGE, **NETWORK},
+    "VoidAuthorization": {**PAYMENT_CHANGE, **NETWORK},
+    "RefundCapture": {**PAYMENT_CHANGE, **NETWORK},
+    "SettlePayment": {**PAYMENT_CHANGE, "Settlements": CONSUMED},
+    "RelayEvents": {
+        "Objects": {"BatchWriteItem"},
+        "Payments stream": {"DescribeStream", "GetRecords", "GetShardIterator"},
+        "Objects stream": {"DescribeStream", "GetRecords", "GetShardIterator"},
+        "RelayDeadLetters": {"SendMessage", "GetQueueAttributes", "GetQueueUrl"},
+        "Bus": {"PutEvents"},
+    },
+    "DeliverWebhook": {
+        "Objects": READ | {"UpdateItem"},
+        "Deliveries": CONSUMED | {"SendMessage"},
+    },
+}
+
+# Actions that AWS has no resource for.
+UNBOUND = {
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "dynamodb:ListStreams",
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+OWN_LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(platform: Platform) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields the statements of all policies, with the logical id of the one role of each."""
+    for policy in platform.of_type(POLICY).values():
+        (role,) = policy["Properties"]["Roles"]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            yield role["Ref"], statement
+
+
+def label(resource: Any) -> str:
+    """Names a resource by the construct that it is."""
+    text = json.dumps(resource)
+    if "secretsmanager" in text or "FnGetAttSecret" in text:
+        return "secret"
+    reference = re.search(r'FnGetAtt(\w+?)[0-9A-F]{8}(Stream)?Arn|"([A-Z]\w+?)[0-9A-F]{8}"', text)
+    assert reference is not None, text
+    name = re.sub(r"(Queue|Machine|Function)$", "", reference[1] or reference[3])
+    return f"{name} stream" if reference[2] else name
+
+
+def rights(platform: Platform) -> dict[str, dict[str, set[str]]]:
+    """Returns what the functions of the first region may do, by function and resource."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for stack in ("Payments", "Events"):
+        template = platform.stack(stack)
+        for policy in template.of_type(POLICY).values():
+            role = policy["Properties"]["Roles"][0]["Ref"]
+            if "Saga" in role:
+                continue
+            mine: dict[str, set[str]] = defaultdict(set)
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+                actions = set(listed(statement["Action"])) - UNBOUND - OWN_LOG
+                for resource in listed(statement["Resource"]) if actions else ():
+                    mine[label(resource)] |= {action.partition(":")[2] for action in actions}
+            found[re.sub(r"Role[0-9A-F]{8}$", "", role)] = dict(mine)
+    return found
+
+
+def test_role_of_every_function_may_do_exactly_this(production: Platform) -> None:
+    assert rights(production) == RIGHTS
+
+
+def test_role_belongs_to_one_function(platform: Platform) -> None:
+    functions = platform.of_type("AWS::Lambda::Function")
+    roles = [
+        (stack, function["Properties"]["Role"]["Fn::GetAtt"][0])
+        for (stack, _), function in functions.items()
+    ]
+
+    assert len(set(roles)) == len(functions)
+
+
+def test_role_has_no_managed_policy(platform: Platform) -> None:
+    for where, role in platform.of_type(ROLE).items():
+        assert "ManagedPolicyArns" not in role["Properties"], where
+
+
+def test_policy_has_no_wildcard_but_where_aws_has_no_resource(platform: Platform) -> None:
+    for role, statement in statements(platform):
+        actions = set(listed(statement["Action"]))
+        assert not [action for action in actions if "*" in action], role
+        if "*" in listed(statement["Resource"]):
+            assert actions <= UNBOUND, (role, actions - UNBOUND)
+
+
+def test_card_key_is_used_with_the_accounts_encryption_context_only(production: Platform) -> None:
+    bound = {
+        action: statement.get("Condition")
+        for _, statement in statements(production)
+        for action in listed(statement["Action"])
+        if action.startswith("kms:") and action != "kms:GenerateMac"
+    }
+
+    context = {
+        "StringEquals": {"kms:EncryptionContext:purpose": "card"},
+        "Null": {"kms:EncryptionContext:account": "false"},
+    }
+    assert bound == {"kms:GenerateDataKey": context, "kms:Decrypt": context}
+
+
+def test_no_role_may_both_seal_and_open_cards(platform: Platform) -> None:
+    by_role: dict[str, set[str]] = defaultdict(set)
+    for role, statement in statements(platform):
+        by_role[role] |= set(listed(statement["Action"]))
+
+    for role, actions in by_role.items():
+        assert not {"kms:GenerateDataKey", "kms:Decrypt"} <= actions, role
+
+
+def test_machine_may_invoke_the_functions_of_its_saga_only(production: Platform) -> None:
+    template = production.stack("Payments", REGION)
+    for machine in template.of_type("AWS::StepFunctions::StateMachine").values():
+        role = machine["Properties"]["RoleArn"]["Fn::GetAtt"][0]
+        named = {
+            function["Fn::GetAtt"][0]
+            for function in machine["Properties"]["DefinitionSubstitutions"].values()
+        }
+        invoked = {
+            resource["Fn::GetAtt"][0]
+            for policy in template.of_type(POLICY).values()
+            if policy["Properties"]["Roles"] == [{"Ref": role}]
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+            if statement["Action"] == "lambda:InvokeFunction"
+            for resource in listed(statement["Resource"])
+        }
+        assert invoked == named

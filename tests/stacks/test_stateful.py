@@ -1,0 +1,123 @@
+"""What must survive its stack."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.support.synthesis import Platform
+
+TABLE = "AWS::DynamoDB::GlobalTable"
+KEY = "AWS::KMS::Key"
+
+# A change of one of these ids replaces the resource: a new, empty table under the old code.
+STATEFUL_IDS = {
+    "Data": {
+        "Payments130453D3": TABLE,
+        "ObjectsA92BA4F1": TABLE,
+        "LedgerB7379752": TABLE,
+        "IdempotencyC15CBC33": TABLE,
+    },
+    "Vault": {
+        "Vault23237E5B": TABLE,
+        "CardKey4097A2C3": KEY,
+        "FingerprintKey750E39FE": KEY,
+    },
+}
+
+
+@pytest.mark.parametrize("stack", STATEFUL_IDS)
+def test_stateful_stack_logical_ids_never_change(platform: Platform, stack: str) -> None:
+    resources = platform.stack(stack).body["Resources"]
+
+    found = {name: item["Type"] for name, item in resources.items() if "CDKMetadata" not in name}
+
+    assert found == STATEFUL_IDS[stack]
+
+
+@pytest.mark.parametrize("stack", STATEFUL_IDS)
+def test_stateful_stack_is_protected_and_retained(platform: Platform, stack: str) -> None:
+    template = platform.stack(stack)
+
+    assert template.is_protected
+    for name in STATEFUL_IDS[stack]:
+        resource = template.body["Resources"][name]
+        assert resource["DeletionPolicy"] == "Retain", name
+        assert resource["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_stateless_stacks_are_not_protected(platform: Platform) -> None:
+    stateful = {
+        platform.stack(name, region).name
+        for name in STATEFUL_IDS
+        for region in platform.stage.regions
+    }
+
+    protected = {name for name, template in platform.templates.items() if template.is_protected}
+
+    assert protected == stateful
+
+
+def test_table_of_the_books_can_be_restored_and_not_be_deleted(platform: Platform) -> None:
+    for (stack, name), table in platform.of_type(TABLE).items():
+        (replica,) = table["Properties"]["Replicas"]
+        assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["Properties"]["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS"}
+        assert replica["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+        assert replica.get("DeletionProtectionEnabled", False) is ("Sandbox" not in stack), name
+
+
+def tables(platform: Platform) -> dict[str, Mapping[str, Any]]:
+    found = {**platform.stack("Data").of_type(TABLE), **platform.stack("Vault").of_type(TABLE)}
+    return {name[:-8]: table["Properties"] for name, table in found.items()}
+
+
+def test_table_keys_streams_and_expiry_are_as_the_adapters_expect(production: Platform) -> None:
+    facts = {
+        name: (
+            [key["AttributeName"] for key in table["KeySchema"]],
+            table.get("StreamSpecification", {}).get("StreamViewType"),
+            table.get("TimeToLiveSpecification", {}).get("AttributeName"),
+        )
+        for name, table in tables(production).items()
+    }
+
+    assert facts == {
+        "Payments": (["pk", "sk"], "NEW_AND_OLD_IMAGES", None),
+        "Objects": (["pk", "sk"], "NEW_AND_OLD_IMAGES", "expires_at"),
+        "Ledger": (["pk", "sk"], None, None),
+        "Idempotency": (["pk"], None, "expires_at"),
+        "Vault": (["pk", "sk"], None, "expires_at"),
+    }
+
+
+def test_table_has_no_index_that_a_hot_merchant_could_throttle(platform: Platform) -> None:
+    for table in platform.of_type(TABLE).values():
+        assert "GlobalSecondaryIndexes" not in table["Properties"]
+
+
+def test_vault_keys_are_a_rotating_one_and_an_hmac_one(production: Platform) -> None:
+    keys = production.stack("Vault").of_type(KEY).values()
+
+    facts = {
+        (key["Properties"].get("KeySpec"), key["Properties"].get("EnableKeyRotation"))
+        for key in keys
+    }
+
+    assert facts == {(None, True), ("HMAC_256", None)}
+
+
+def test_names_are_all_generated(platform: Platform) -> None:
+    named = {
+        "AWS::DynamoDB::GlobalTable": "TableName",
+        "AWS::SQS::Queue": "QueueName",
+        "AWS::Lambda::Function": "FunctionName",
+        "AWS::IAM::Role": "RoleName",
+        "AWS::SNS::Topic": "TopicName",
+        "AWS::StepFunctions::StateMachine": "StateMachineName",
+        "AWS::Logs::LogGroup": "LogGroupName",
+        "AWS::SecretsManager::Secret": "Name",
+    }
+    for kind, attribute in named.items():
+        for where, resource in platform.of_type(kind).items():
+            assert attribute not in resource.get("Properties", {}), where
