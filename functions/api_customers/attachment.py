@@ -1,16 +1,28 @@
 """Payment methods on their way to a customer and back."""
 
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import RejectedError
+from shared.domain.ports import SandboxCards
+from shared.edge.api import Request
 from shared.edge.documents import changed
 
 # Two writes each, in a transaction of at most a hundred.
 DETACHED_AT_ONCE_MAX = 25
 
+_KIND = "payment_method"
+_SANDBOX_PREFIX = "pm_card_"
+
+# Composed at its first use only: few requests name a test card.
+SandboxCardsSource = Callable[[], SandboxCards]
+
 
 def attached_collection(customer_id: str) -> str:
     """Names the list of a customer's payment methods."""
-    return f"payment_method/{customer_id}"
+    return f"{_KIND}/{customer_id}"
 
 
 def attached(method: Document, customer_id: str) -> DocumentWrite:
@@ -29,6 +41,37 @@ def attached(method: Document, customer_id: str) -> DocumentWrite:
         )
     document = changed(method, {**method.data, "customer": customer_id})
     return DocumentWrite(document, listed=(_entry(method, customer_id),))
+
+
+def made_attached(
+    request: Request[Any], alias: str, customer_id: str, sandbox_cards: SandboxCardsSource
+) -> DocumentWrite | None:
+    """Makes a payment method of a test card's name, such as pm_card_visa, attached from its start.
+
+    Returns: None when there is no test card of that name, which in live mode there never is.
+    """
+    scope = request.scope
+    if scope.livemode or not alias.startswith(_SANDBOX_PREFIX):
+        return None
+    card = sandbox_cards().describe(alias, scope.account)
+    if card is None:
+        return None
+    document = Document(
+        id=request.new_id("pm"),
+        kind=_KIND,
+        account=scope.account,
+        livemode=scope.livemode,
+        version=1,
+        created_ms=request.now_ms,
+        data={
+            "card": asdict(card),
+            "billing_details": {},
+            "metadata": {},
+            "customer": customer_id,
+        },
+    )
+    listed = ListEntry(_KIND, document.created_ms, document.id)
+    return DocumentWrite(document, listed=(listed, _entry(document, customer_id)))
 
 
 def detached(method: Document) -> DocumentWrite:

@@ -6,9 +6,11 @@ from typing import Any
 
 from functions.api_customers.attachment import (
     DETACHED_AT_ONCE_MAX,
+    SandboxCardsSource,
     attached,
     attached_collection,
     detached,
+    made_attached,
 )
 from functions.api_customers.models import (
     CreateCustomer,
@@ -35,9 +37,9 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def register(api: Api, documents: DocumentStore) -> None:
+def register(api: Api, documents: DocumentStore, sandbox_cards: SandboxCardsSource) -> None:
     """Adds the operations to the API."""
-    customers = _Customers(documents)
+    customers = _Customers(documents, sandbox_cards)
     api.post("/v1/customers", CreateCustomer, returns=KIND)(customers.create)
     api.list("/v1/customers", ListCustomers, returns=KIND)(customers.list)
     api.get("/v1/customers/{id}", NoParams, returns=KIND)(customers.retrieve)
@@ -46,15 +48,21 @@ def register(api: Api, documents: DocumentStore) -> None:
 
 
 class _Customers:
-    def __init__(self, documents: DocumentStore) -> None:
+    def __init__(self, documents: DocumentStore, sandbox_cards: SandboxCardsSource) -> None:
         self._documents = documents
+        self._sandbox_cards = sandbox_cards
 
     def create(self, request: Request[CreateCustomer]) -> Reply:
         """Creates a customer and attaches a first payment method in the same transaction."""
         sent = request.params.sent()
-        payment_method_id = sent.pop("payment_method", None)
+        asked_for = sent.pop("payment_method", None)
+        customer_id = request.new_id("cus")
+        method = self._first_payment_method(request, customer_id, asked_for)
+        settings = sent.get("invoice_settings", {})
+        if method is not None and settings.get("default_payment_method") == asked_for:
+            sent["invoice_settings"] = {**settings, "default_payment_method": method.document.id}
         customer = Document(
-            id=request.new_id("cus"),
+            id=customer_id,
             kind=KIND,
             account=request.scope.account,
             livemode=request.scope.livemode,
@@ -62,11 +70,9 @@ class _Customers:
             created_ms=request.now_ms,
             data=_merged({}, sent),
         )
-        writes = [DocumentWrite(customer, listed=_entries(customer))]
-        if payment_method_id is not None:
-            writes.append(self._first_payment_method(request, customer, payment_method_id))
-        self._require_own_default(request, customer, just_attached=payment_method_id)
-        return self._commit(request, writes)
+        self._require_own_default(request, customer, method)
+        created = DocumentWrite(customer, listed=_entries(customer))
+        return self._commit(request, [created] if method is None else [created, method])
 
     def list(self, request: Request[ListCustomers]) -> Reply:
         """Lists customers, or those with exactly this e-mail address."""
@@ -119,19 +125,28 @@ class _Customers:
         raise TransientError("The customer has more payment methods than one request can detach.")
 
     def _first_payment_method(
-        self, request: Request[CreateCustomer], customer: Document, payment_method_id: str
-    ) -> DocumentWrite:
+        self, request: Request[CreateCustomer], customer_id: str, method_id: str | None
+    ) -> DocumentWrite | None:
+        if method_id is None:
+            return None
+        made = made_attached(request, method_id, customer_id, self._sandbox_cards)
+        if made is not None:
+            return made
         scoped = ScopedDocuments(self._documents, request.scope)
-        method = scoped.named_by_param("payment_method", payment_method_id, "payment_method")
-        return attached(method, customer.id)
+        method = scoped.named_by_param("payment_method", method_id, "payment_method")
+        return attached(method, customer_id)
 
     def _require_own_default(
-        self, request: Request[Any], customer: Document, just_attached: str | None = None
+        self,
+        request: Request[Any],
+        customer: Document,
+        just_attached: DocumentWrite | None = None,
     ) -> None:
         """Refuses a default payment method that is not this customer's."""
-        sent = request.params.sent().get("invoice_settings", {})
-        method_id = sent.get("default_payment_method")
-        if method_id is None or method_id == just_attached:
+        if "invoice_settings" not in request.params.model_fields_set:
+            return
+        method_id = customer.data["invoice_settings"].get("default_payment_method")
+        if method_id is None or (just_attached and method_id == just_attached.document.id):
             return
         scoped = ScopedDocuments(self._documents, request.scope)
         param = "invoice_settings[default_payment_method]"

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions.api_customers import customers, payment_methods
+from functions.api_customers.attachment import SandboxCardsSource
 from shared import bootstrap
 from shared.domain.ports import DocumentStore
 from shared.edge.api import Api, ApiPorts
 
 
-def build(ports: ApiPorts, documents: DocumentStore) -> Api:
+def build(ports: ApiPorts, documents: DocumentStore, sandbox_cards: SandboxCardsSource) -> Api:
     """Composes the API of this family."""
     api = Api(ports)
-    customers.register(api, documents)
-    payment_methods.register(api, documents)
+    customers.register(api, documents, sandbox_cards)
+    payment_methods.register(api, documents, sandbox_cards)
     return api
 
 
@@ -23,7 +24,7 @@ def _api() -> Api:
     documents, clock = bootstrap.documents(), bootstrap.clock()
     region = bootstrap.settings().region
     ports = ApiPorts.of(documents, bootstrap.idempotency(), clock, bootstrap.entropy(), region)
-    return build(ports, documents)
+    return build(ports, documents, bootstrap.sandbox_cards)
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

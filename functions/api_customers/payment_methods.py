@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.api_customers.attachment import attached, attached_collection, detached
+from functions.api_customers.attachment import (
+    SandboxCardsSource,
+    attached,
+    attached_collection,
+    detached,
+    made_attached,
+)
 from functions.api_customers.models import (
     AttachPaymentMethod,
     CardChanges,
@@ -26,9 +32,9 @@ _EXPIRY_YEARS_MAX = 50
 _URL = "/v1/payment_methods"
 
 
-def register(api: Api, documents: DocumentStore) -> None:
+def register(api: Api, documents: DocumentStore, sandbox_cards: SandboxCardsSource) -> None:
     """Adds the operations to the API."""
-    methods = _PaymentMethods(documents)
+    methods = _PaymentMethods(documents, sandbox_cards)
     of_customer = "/v1/customers/{customer}/payment_methods"
     api.list(of_customer, CustomersPaymentMethods, returns=KIND)(methods.list_of_customer)
     api.get(of_customer + "/{id}", NoParams, returns=KIND)(methods.retrieve_of_customer)
@@ -41,8 +47,9 @@ def register(api: Api, documents: DocumentStore) -> None:
 
 
 class _PaymentMethods:
-    def __init__(self, documents: DocumentStore) -> None:
+    def __init__(self, documents: DocumentStore, sandbox_cards: SandboxCardsSource) -> None:
         self._documents = documents
+        self._sandbox_cards = sandbox_cards
 
     def list(self, request: Request[ListPaymentMethods]) -> Reply:
         """Lists the account's payment methods, or one customer's."""
@@ -96,9 +103,11 @@ class _PaymentMethods:
 
     def attach(self, request: Request[AttachPaymentMethod]) -> Reply:
         """Attaches a payment method; again to the same customer changes nothing."""
+        made = self._made(request)
+        if made is not None:
+            return self._commit(request, [made])
         method = self._named(request)
-        customer_id = request.params.customer
-        customer = self._scoped(request).named_by_param("customer", customer_id, "customer")
+        customer = self._customer(request)
         if method.data.get("customer") == customer.id:
             return Reply(200, objects.payment_method(method))
         return self._commit(request, [attached(method, customer.id)])
@@ -120,6 +129,17 @@ class _PaymentMethods:
         """Returns a token."""
         token = self._scoped(request).named_by_path("token", request.path["id"])
         return Reply(200, objects.token(token))
+
+    def _made(self, request: Request[AttachPaymentMethod]) -> DocumentWrite | None:
+        alias, customer_id = request.path["id"], request.params.customer
+        made = made_attached(request, alias, customer_id, self._sandbox_cards)
+        if made is not None:
+            self._customer(request)
+        return made
+
+    def _customer(self, request: Request[AttachPaymentMethod]) -> Document:
+        customer_id = request.params.customer
+        return self._scoped(request).named_by_param("customer", customer_id, "customer")
 
     def _scoped(self, request: Request[Any]) -> ScopedDocuments:
         return ScopedDocuments(self._documents, request.scope)

@@ -6,14 +6,22 @@ import pytest
 import stripe
 
 from functions.api_customers.handler import build
-from tests.support.api import CARD, LIVE_KEY, OTHER_KEY, Client
+from shared.domain.cards import CardSummary
+from tests.support.api import CARD, LIVE_KEY, OTHER_KEY, SECRET_KEY, Client
 
 NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
 
 
+class OneSandboxCard:
+    """Implements SandboxCards with pm_card_visa alone."""
+
+    def describe(self, alias: str, account: str) -> CardSummary | None:
+        return CardSummary.of({**CARD, "fingerprint": account}) if alias == "pm_card_visa" else None
+
+
 @pytest.fixture
 def client() -> Client:
-    return Client(lambda platform: build(platform.ports(), platform.documents))
+    return Client(lambda platform: build(platform.ports(), platform.documents, OneSandboxCard))
 
 
 def create(client: Client, **params: Any) -> str:
@@ -322,6 +330,39 @@ def test_attach_payment_method_expands_its_customer(client: Client) -> None:
     params = {"customer": customer_id, "expand": ["customer"]}
     answer = client.post("/v1/payment_methods/pm_1/attach", params, idempotency_key="k")
     assert answer.body["customer"]["name"] == "Jenny"
+
+
+def test_attach_test_card_makes_a_payment_method(client: Client) -> None:
+    customer_id = create(client)
+    path, params = "/v1/payment_methods/pm_card_visa/attach", {"customer": customer_id}
+    first = client.post(path, params, idempotency_key="k").body
+    again = client.post(path, params, idempotency_key="k").body
+    other = client.post(path, params, idempotency_key="k2").body
+    assert (first["customer"], first["card"]["last4"]) == (customer_id, "4242")
+    assert first == again
+    assert first["id"] not in {"pm_card_visa", other["id"]}
+    listed = client.get("/v1/payment_methods", customer=customer_id).ids
+    assert set(listed) == {first["id"], other["id"]}
+    assert client.get(f"/v1/payment_methods/{first['id']}").body == first
+
+
+@pytest.mark.parametrize(("alias", "key"), [("pm_card_x", SECRET_KEY), ("pm_card_visa", LIVE_KEY)])
+def test_attach_unknown_test_card_is_refused(client: Client, alias: str, key: str) -> None:
+    customer_id = client.post("/v1/customers", key=key).body["id"]
+    path = f"/v1/payment_methods/{alias}/attach"
+    answer = client.post(path, {"customer": customer_id}, key=key)
+    assert (answer.status, answer.error["code"]) == (404, "resource_missing")
+
+
+def test_create_customer_with_test_card_makes_it_the_default(client: Client) -> None:
+    customer_id = create(
+        client,
+        payment_method="pm_card_visa",
+        invoice_settings={"default_payment_method": "pm_card_visa"},
+    )
+    (method_id,) = client.get("/v1/payment_methods", customer=customer_id).ids
+    customer = client.get(f"/v1/customers/{customer_id}").body
+    assert customer["invoice_settings"]["default_payment_method"] == method_id
 
 
 def test_attach_payment_method_again_to_the_same_customer_changes_nothing(client: Client) -> None:

@@ -18,6 +18,7 @@ from functions.api_customers.handler import build as build_customers
 from functions.api_default.handler import build as build_default
 from functions.api_events.handler import build as build_events
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
+from shared.domain.cards import CardSummary
 from shared.domain.ports import DocumentStore, IdempotencyStore
 from shared.edge.api import Api
 from tests.support.api import (
@@ -73,11 +74,20 @@ paths = st.builds(str.format, st.sampled_from(PATHS), st.one_of(st.sampled_from(
 methods = st.sampled_from(("GET", "POST", "DELETE", "PATCH", ""))
 
 
+class NoSandboxCards:
+    """Implements SandboxCards as a stage that has none."""
+
+    def describe(self, alias: str, account: str) -> CardSummary | None:
+        return None
+
+
 def build(name: str, platform: Platform) -> Api:
+    ports = platform.ports()
     if name == "default":
-        return build_default(platform.ports())
-    builder = build_customers if name == "customers" else build_events
-    return builder(platform.ports(), platform.documents)
+        return build_default(ports)
+    if name == "events":
+        return build_events(ports, platform.documents)
+    return build_customers(ports, platform.documents, NoSandboxCards)
 
 
 class DynamoPlatform(Platform):
