@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import boto3
 from moto import mock_aws
@@ -130,6 +131,7 @@ def _network() -> Iterator[str]:
                 "version": "2.0",
                 "rawPath": path,
                 "rawQueryString": query,
+                "queryStringParameters": dict(parse_qsl(query)),
                 "headers": {name.lower(): value for name, value in self.headers.items()},
                 "requestContext": {"http": {"method": self.command, "path": path}},
                 "body": self.rfile.read(length).decode(),

@@ -5,13 +5,13 @@ Uses the AWS credentials, and the endpoint, that the environment gives. Prints o
 """
 
 import argparse
-import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -22,6 +22,7 @@ from shared.adapters.system import SystemClock, SystemEntropy
 from shared.domain.currencies import EXPONENTS
 from shared.domain.documents import Document, DocumentWrite
 from shared.domain.ports import DocumentStore, Entropy
+from shared.edge.auth import key_record_id
 
 ROOT = Path(__file__).resolve().parents[1]
 ACCOUNT_LENGTH = 16
@@ -80,7 +81,7 @@ def documents(
         "created_by": "ops.merchant",
     }
     keys = (("secret", credentials.secret_key), ("publishable", credentials.publishable_key))
-    written = [Document(account, "account", account, False, 1, created_ms, profile)]  # noqa: FBT003
+    written = [_document(account, "account", account, created_ms, profile)]
     for kind, key in keys:
         facts = {
             "account": account,
@@ -90,9 +91,16 @@ def documents(
             "expires_at_s": None,
             "revoked": False,
         }
-        name = f"KEY#{hashlib.sha256(key.encode()).hexdigest()}"
-        written.append(Document(name, "api_key", account, False, 1, created_ms, facts))  # noqa: FBT003
+        written.append(_document(key_record_id(key), "api_key", account, created_ms, facts))
     return tuple(DocumentWrite(document) for document in written)
+
+
+def _document(
+    name: str, kind: str, account: str, created_ms: int, data: Mapping[str, Any]
+) -> Document:
+    return Document(
+        name, kind, account, livemode=False, version=1, created_ms=created_ms, data=data
+    )
 
 
 def create(stores: Sequence[DocumentStore], writes: Sequence[DocumentWrite]) -> None:
@@ -116,29 +124,32 @@ def stage_regions(stage: str) -> tuple[str, ...]:
     return tuple(stages[stage]["regions"])
 
 
-def open_store(stage: str, region: str) -> DocumentStore:
-    """Opens the objects of a stage in a region, found by its data stack's outputs.
+def stack_outputs(stack: str, region: str) -> dict[str, str]:
+    """Returns what a deployed stack tells operators.
 
     Raises: OperatorError when the stack is not deployed there, or may not be read.
     """
-    stack = f"Farthing-{stage}-{region}-Data"
-    session = boto3.Session(region_name=region)
+    client = boto3.client("cloudformation", region_name=region, config=CLIENT)
     try:
-        stacks = session.client("cloudformation", config=CLIENT).describe_stacks(StackName=stack)
+        found = client.describe_stacks(StackName=stack)["Stacks"][0]
     except (BotoCoreError, ClientError) as error:
         raise OperatorError(f"cannot read the stack {stack} in {region}: {error}") from error
-    outputs = {
-        output.get("OutputKey"): output.get("OutputValue", "")
-        for output in stacks["Stacks"][0].get("Outputs", ())
-    }
+    outputs = found.get("Outputs", ())
+    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+
+
+def open_store(stage: str, region: str) -> DocumentStore:
+    """Opens the objects of a stage in a region, found by its data stack's outputs.
+
+    Raises: OperatorError when they cannot be found.
+    """
+    stack = f"Farthing-{stage}-{region}-Data"
+    outputs = stack_outputs(stack, region)
     missing = {"ObjectsTable", "IdempotencyTable"} - outputs.keys()
     if missing:
         raise OperatorError(f"the stack {stack} in {region} has no output {', '.join(missing)}")
-    return DynamoDocumentStore(
-        session.client("dynamodb", config=CLIENT),
-        outputs["ObjectsTable"],
-        outputs["IdempotencyTable"],
-    )
+    client = boto3.client("dynamodb", region_name=region, config=CLIENT)
+    return DynamoDocumentStore(client, outputs["ObjectsTable"], outputs["IdempotencyTable"])
 
 
 def _arguments() -> argparse.Namespace:
