@@ -71,7 +71,7 @@ class PaymentsStack(FarthingStack):
         machines = self._machines(self._steps())
         tokenize = self._tokenize_card()
         self._api_payments(machines, tokenize)
-        self._api_families()
+        self._api_families(tokenize)
         self.tell("ApiId", self.api.api.api_id)
         self.tell("ApiUrl", self.api.base_url)
         self.tell("TokenizeFunctionName", tokenize.function.function_name)
@@ -148,8 +148,9 @@ class PaymentsStack(FarthingStack):
             machine.allow_start(function)
         function.allow(["lambda:InvokeFunction"], tokenize.function.function_arn)
 
-    def _api_families(self) -> None:
+    def _api_families(self, tokenize: FarthingFunction) -> None:
         books = self._given.books
+        describes_cards = {"TOKENIZE_FUNCTION_NAME": tokenize.function.function_name}
         objects = {name: books.environment[name] for name in ("OBJECTS_TABLE", "IDEMPOTENCY_TABLE")}
         customers = self._api_function(
             "api_customers",
@@ -158,8 +159,9 @@ class PaymentsStack(FarthingStack):
             "GET /v1/payment_methods",
             "ANY /v1/payment_methods/{proxy+}",
             "GET /v1/tokens/{proxy+}",
-            environment=objects,
+            environment={**objects, **describes_cards},
         )
+        customers.allow(["lambda:InvokeFunction"], tokenize.function.function_arn)
         events = self._api_function(
             "api_events",
             "ANY /v1/events",

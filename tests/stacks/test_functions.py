@@ -70,7 +70,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
 
     assert found == {
         "api_payments": books | machines | {"TOKENIZE_FUNCTION_NAME"},
-        "api_customers": objects,
+        "api_customers": objects | {"TOKENIZE_FUNCTION_NAME"},
         "api_events": objects,
         "api_ledger": objects | {"LEDGER_TABLE"},
         "api_default": objects,

@@ -39,7 +39,7 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "RefundSaga": {"StartSyncExecution"},
         "TokenizeCard": {"InvokeFunction"},
     },
-    "ApiCustomers": DOCUMENTS,
+    "ApiCustomers": {**DOCUMENTS, "TokenizeCard": {"InvokeFunction"}},
     "ApiEvents": DOCUMENTS,
     "ApiLedger": {"Objects": {"GetItem"}, "Ledger": {"Query"}},
     "ApiDefault": {"Objects": {"GetItem"}},
