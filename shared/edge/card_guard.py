@@ -10,10 +10,16 @@ from shared.domain.cards import passes_luhn
 from shared.edge.params import Tree, leaves
 from shared.wire.errors import RequestError
 
-# Groups of digits that a person would read as one number.
-_RUN = re.compile(r"\+?[0-9]+(?:[\s.\-]{1,2}[0-9]+)*")
+# Groups of digits that a person would read as one number. Digits beside letters are part of a
+# name or a hash: one hexadecimal SHA-256 in a thousand would pass for a card otherwise.
+_RUN = re.compile(r"(?<![0-9A-Za-z])\+?[0-9]+(?:[\s.\-]{1,2}[0-9]+)*(?![0-9A-Za-z])")
+# Every SDK sends one with every POST; one in sixty thousand has the digits of a card.
+_UUID = re.compile(r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _GROUP = re.compile(r"[0-9]+")
 _DIGITS_MIN, _DIGITS_MAX = 13, 19  # ISO/IEC 7812-1
+# Nobody writes a number in more groups; without a bound a hostile body would take seconds.
+_GROUPS_MAX = 8
+_FIRST_DIGITS = frozenset("2345678")
 _PHONE_DIGITS_MAX = 15  # E.164
 _SECRET_FIELDS = frozenset({"number", "cvc"})
 _VAULT_FIELDS = frozenset({("card", "number"), ("card", "cvc")})
@@ -27,7 +33,8 @@ _MESSAGE = (
 def holds_card_number(text: str) -> bool:
     """Tells whether a text holds what looks like a card number: brand, length and check digit."""
     plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return any(_holds_card_number(match[0]) for match in _RUN.finditer(plain))
+    without_uuids = _UUID.sub("", plain)
+    return any(_holds_card_number(match[0]) for match in _RUN.finditer(without_uuids))
 
 
 def refuse_card_data(texts: Iterable[str], tree: Tree, *, is_vault: bool) -> None:
@@ -60,15 +67,16 @@ def _holds_card_number(run: str) -> bool:
         return False
     return any(
         _is_card_number(number)
-        for start in range(len(groups))
-        for number in _numbers_from(groups, start)
+        for start, group in enumerate(groups)
+        if group[0] in _FIRST_DIGITS
+        for number in _numbers_from(groups[start : start + _GROUPS_MAX])
     )
 
 
-def _numbers_from(groups: list[str], start: int) -> Iterator[str]:
-    """Yields what the groups from `start` on read as, while that has a card number's length."""
+def _numbers_from(groups: Iterable[str]) -> Iterator[str]:
+    """Yields what the groups read as, while that has a card number's length."""
     number = ""
-    for group in groups[start : start + _DIGITS_MAX]:
+    for group in groups:
         number += group
         if len(number) > _DIGITS_MAX:
             return

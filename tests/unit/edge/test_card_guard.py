@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,9 @@ from shared.wire.errors import RequestError
         "1234 4242 4242 4242 4242",
         "+4242424242424242",
         "４２４２４２４２４２４２４２４２",  # noqa: RUF001 digits of another script
-        "x4000000000000002y",
+        "order_4000000000000002",
+        "card:4000000000000002;",
+        "a1 4242 4242 4242 4242 b2",
         "30569309025904",
         "6200000000000005",
     ],
@@ -40,6 +44,9 @@ def test_holds_card_number_card_in_text_is_found(text: str) -> None:
         "2026-11-22 10:00:00",
         "pi_3PgafmB7WZ01zgkW6dKueIc5",
         "0000000000000000",
+        "x4000000000000002y",
+        "42424242-4242-4242-8242-a00000000000",
+        "stripe-node-retry-42424242-4242-4242-8242-123456789012",
     ],
 )
 def test_holds_card_number_other_text_is_not(text: str) -> None:
@@ -77,6 +84,11 @@ def test_refuse_card_data_vault_takes_the_card_and_nothing_else() -> None:
     refuse_card_data([], card, is_vault=True)
     with pytest.raises(RequestError):
         refuse_card_data([], {**card, "metadata": {"a": "4242424242424242"}}, is_vault=True)
+
+
+@given(st.binary(max_size=64))
+def test_holds_card_number_hexadecimal_hash_is_not(data: bytes) -> None:
+    assert not holds_card_number(hashlib.sha256(data).hexdigest())
 
 
 @given(st.text())
