@@ -1,0 +1,40 @@
+"""`make bench`: the numbers of the README, measured on this machine.
+
+python -m bench             all of them
+python -m bench calls       AWS calls and capacity units of one payment
+python -m bench cold        import cost of each function
+python -m bench load        throughput and latency on the platform that `make up` started
+python -m bench up          `make up` from a fresh clone, and again with nothing changed
+"""
+
+import platform
+import sys
+from collections.abc import Callable, Mapping
+
+from bench import calls, cold, fresh, load
+
+SECTIONS: Mapping[str, Callable[[], bool]] = {
+    "calls": calls.main,
+    "cold": cold.main,
+    "load": load.main,
+    "up": fresh.main,
+}
+
+
+def main() -> int:
+    """Runs the sections that are named, or all; returns 1 when one misses its bound."""
+    names = sys.argv[1:] or list(SECTIONS)
+    unknown = set(names) - SECTIONS.keys()
+    if unknown:
+        print(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+        return 2
+    print(f"Python {platform.python_version()} on {platform.machine()}, {platform.system()}")
+    results = []
+    for name in names:
+        print(f"\n== {name}", flush=True)
+        results.append(SECTIONS[name]())
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Throughput and latency of create+confirm on the platform that `make up` left serving.
+
+Clients are threads with Stripe's Python SDK. After the load every payment is accounted for: each
+answer's PaymentIntent is found succeeded, the card network's own record equals the receivable in
+the trial balance, and the books balance.
+"""
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import stripe
+
+from local.home import Home
+from local.ministack import NAME as MINISTACK
+from local.up import create_merchant
+
+AMOUNT_MINOR = 2_000
+WARM_UP_S, RUN_S = 20, 30
+RATE_MIN = 20.0
+CALL_TIMEOUT_S = 60
+SETTLED_WITHIN_S = 120
+
+
+@dataclass
+class Tally:
+    """What the clients saw."""
+
+    latencies_ms: list[float] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+    payments: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, milliseconds: float, answer: str, payment: str | None) -> None:
+        """Counts one answer."""
+        with self.lock:
+            self.latencies_ms.append(milliseconds)
+            self.answers[answer] += 1
+            if payment is not None:
+                self.payments.add(payment)
+
+
+def main() -> bool:
+    """Prints the figures; tells whether 16 clients reach the rate and nothing was lost."""
+    home = Home.current()
+    summary = home.read("farthing.json")
+    if not summary:
+        print("run `make up` first")
+        return False
+    merchant = create_merchant(int(home.read("ports.json")[MINISTACK]))
+    payments: set[str] = set()
+    # Functions start cold, and 16 of each at once on two cores is not what is measured here.
+    for clients in (2, 4, 8, 16):
+        payments |= _run(summary, merchant, clients, WARM_UP_S / 4).payments
+    kept = True
+    for clients in (1, 16):
+        tally = _run(summary, merchant, clients, RUN_S)
+        payments |= tally.payments
+        rate = _report(clients, tally, RUN_S)
+        kept = kept and (clients == 1 or rate >= RATE_MIN) and set(tally.answers) == {"succeeded"}
+    return _accounted(summary, merchant, payments) and kept
+
+
+def _client(summary: dict[str, Any], merchant: dict[str, Any]) -> stripe.StripeClient:
+    return stripe.StripeClient(
+        merchant["secret_key"],
+        base_addresses={"api": summary["api_base"]},
+        http_client=stripe.RequestsClient(timeout=CALL_TIMEOUT_S),
+        max_network_retries=0,
+    )
+
+
+def _run(summary: dict[str, Any], merchant: dict[str, Any], clients: int, seconds: float) -> Tally:
+    tally, until = Tally(), time.monotonic() + seconds
+
+    def work() -> None:
+        client = _client(summary, merchant)
+        while time.monotonic() < until:
+            started = time.perf_counter()
+            payment = None
+            try:
+                intent = client.v1.payment_intents.create(
+                    {
+                        "amount": AMOUNT_MINOR,
+                        "currency": "usd",
+                        "payment_method": "pm_card_visa",
+                        "confirm": True,
+                    }
+                )
+                answer, payment = intent.status, intent.id
+            except stripe.StripeError as error:
+                answer = f"{type(error).__name__} {error.http_status}"
+            tally.add((time.perf_counter() - started) * 1000, answer, payment)
+
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return tally
+
+
+def _report(clients: int, tally: Tally, seconds: float) -> float:
+    latencies = sorted(tally.latencies_ms)
+    rate = len(latencies) / seconds
+    p50, p95, p99 = (latencies[int(len(latencies) * part)] for part in (0.50, 0.95, 0.99))
+    print(
+        f"{clients:2} clients: {rate:5.1f} payments/s; p50 {p50:.0f}, p95 {p95:.0f},"
+        f" p99 {p99:.0f}, max {latencies[-1]:.0f} ms; {dict(tally.answers)}"
+    )
+    return rate
+
+
+def _accounted(summary: dict[str, Any], merchant: dict[str, Any], payments: set[str]) -> bool:
+    """Holds the answers, the network's record and the books against one another."""
+    client = _client(summary, merchant)
+    listed = {
+        intent.id: intent.status
+        for intent in client.v1.payment_intents.list({"limit": 100}).auto_paging_iter()
+    }
+    lost = payments - {name for name, status in listed.items() if status == "succeeded"}
+    sales = _network_sales(client)
+    balance = _json(client, "/v1/ledger/trial_balance")
+    receivable = sum(row["net"] for row in balance["data"] if row["account"].startswith("1100:"))
+    net = sum(total["net"] for total in balance["totals"])
+    print(
+        f"{len(payments)} answered as succeeded, {len(lost)} of them lost; card network"
+        f" {sum(sales.values())} = receivable {receivable}; trial balance {net}"
+    )
+    return not lost and sum(sales.values()) == receivable and net == 0
+
+
+def _network_sales(client: stripe.StripeClient) -> dict[str, int]:
+    sales: dict[str, int] = {}
+    cursor = ""
+    while True:
+        page = _json(client, f"/v1/test_helpers/network_transactions?limit=100{cursor}")
+        sales.update({row["id"]: row["amount"] for row in page["data"] if row["type"] == "sale"})
+        if not page["has_more"]:
+            return sales
+        cursor = f"&starting_after={page['data'][-1]['id']}"
+
+
+def _json(client: stripe.StripeClient, path: str) -> dict[str, Any]:
+    answer: dict[str, Any] = client.raw_request("get", path).data
+    return answer
