@@ -58,7 +58,7 @@ class MemoryDatabase:
         """Raises KeyInUseError unless the key is free, expired, or left by its own dead request."""
         held = self.claims.get(claim.key_hash)
         now_ms = claim.lease_until_ms - LEASE_MS
-        if held is None or held.expires_at_s < now_ms // 1000:
+        if held is None or held.expires_at_s <= now_ms // 1000:
             return
         same_request = held.fingerprint == claim.fingerprint
         if not same_request or held.answer is not None or held.lease_until_ms >= now_ms:
