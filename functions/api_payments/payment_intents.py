@@ -386,7 +386,8 @@ def _customer_entry(before: Payment, after: Payment) -> tuple[ListEntry, ...]:
 
 
 def _state(payment: Payment) -> Reply:
-    return Reply(200, wire.payment_intent(payment), began=True)
+    # The answer of an open operation is not kept: a retry goes on with it.
+    return Reply(200, wire.payment_intent(payment), began=payment.pending is None)
 
 
 def _answer(payment: Payment) -> Reply:

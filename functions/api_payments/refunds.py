@@ -14,9 +14,9 @@ from functions.api_payments.sources import (
     source,
 )
 from shared.domain.documents import Page, PageQuery, Scope
-from shared.domain.errors import RejectedError
+from shared.domain.errors import RejectedError, UnknownOutcomeError
 from shared.domain.ids import refund_id
-from shared.domain.payment import Payment
+from shared.domain.payment import Payment, RefundStatus
 from shared.domain.ports import DocumentStore, PaymentStore
 from shared.domain.refund import check_refund
 from shared.domain.saga import REFUND
@@ -59,8 +59,9 @@ class Refunds:
         def answer(after: Payment) -> Reply:
             refund = after.refund(created_id)
             if refund is None:
-                raise RejectedError("The refund was not made; try again.")
-            return Reply(200, wire.refund(after, refund), began=True)
+                raise UnknownOutcomeError("The refund was not made.")
+            began = refund.status is not RefundStatus.PENDING
+            return Reply(200, wire.refund(after, refund), began=began)
 
         return self.sagas.run(REFUND, request, payment.id, order, answer)
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.documents import Scope
 from shared.domain.errors import (
     KeyInUseError,
     RejectedError,
@@ -13,8 +12,8 @@ from shared.domain.errors import (
 )
 from shared.domain.payment import Payment
 from shared.domain.ports import PaymentStore, SagaRunner
-from shared.domain.saga import Outcome, Saga
-from shared.domain.work import Work
+from shared.domain.saga import REFUND, Outcome, Saga
+from shared.domain.work import Work, is_same_request
 from shared.edge.api import Reply, Request
 from shared.wire.errors import error_body
 
@@ -51,16 +50,15 @@ class SagaStarter:
             idempotency_key=request.idempotency_key,
             claim=request.claim,
             order=order,
+            resumed=request.resumed,
         )
         try:
             result = self.runner.run(saga.name, work.to_dict())
         except UnknownOutcomeError:
-            return self._as_it_stands(request.scope, payment_id, answer)
-        return self._answered(result, request.scope, payment_id, answer)
+            return self._as_it_stands(work, answer)
+        return self._answered(result, work, answer)
 
-    def _answered(
-        self, result: Mapping[str, Any], scope: Scope, payment_id: str, answer: Answer
-    ) -> Reply:
+    def _answered(self, result: Mapping[str, Any], work: Work, answer: Answer) -> Reply:
         match result["outcome"]:
             case Outcome.REFUSED:
                 return _refused(result)
@@ -69,20 +67,34 @@ class SagaStarter:
             case Outcome.KEY_IN_USE:
                 raise KeyInUseError("The idempotency key is in use.")
             case Outcome.DONE if result["payment"] is not None:
-                return answer(Payment.of(result["payment"]))
+                payment = Payment.of(result["payment"])
+                if not _shows(payment, work):
+                    raise UnknownOutcomeError("The request was not carried out.")
+                return answer(payment)
             case _:
-                return self._as_it_stands(scope, payment_id, answer)
+                return self._as_it_stands(work, answer)
 
-    def _as_it_stands(self, scope: Scope, payment_id: str, answer: Answer) -> Reply:
+    def _as_it_stands(self, work: Work, answer: Answer) -> Reply:
         """Answers with the state as stored while the outcome is open.
 
         The answer is not kept for retries: a retry goes on where this request stopped.
+        Raises: UnknownOutcomeError when the state does not tell what became of the request.
         """
-        payment = self.payments.load(payment_id)
-        if payment is None or payment.account != scope.account:
+        payment = self.payments.load(work.payment_id)
+        if payment is None or payment.account != work.account or not _shows(payment, work):
             raise UnknownOutcomeError("The payment's outcome is not known yet.")
         reply = answer(payment)
         return Reply(reply.status, reply.body, began=False)
+
+
+def _shows(payment: Payment, work: Work) -> bool:
+    """Tells whether a payment's state answers the request.
+
+    A saga that crashed before its first write leaves the payment as an earlier request left it,
+    and an earlier decline, say, is not the answer to this one. A refund is found by its own id.
+    """
+    created = work.order.get("create") is not None
+    return created or work.saga == REFUND.name or is_same_request(payment, work)
 
 
 def _refused(result: Mapping[str, Any]) -> Reply:

@@ -15,7 +15,7 @@ from shared.domain.payment import Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore, Vault
 from shared.domain.providers import AuthorizationRequest, ProviderAnswer, idempotency_key
 from shared.domain.saga import Outcome
-from shared.domain.work import Work, commit_latest, done
+from shared.domain.work import Work, commit_latest, done, may_have_been_sent
 from shared.observability import step
 
 
@@ -35,16 +35,22 @@ def run(
     risk = {"level": score["level"], "score": score["score"], "blocked": False}
     automatic = payment.capture_method != "manual"
     sale = automatic and provider.has_sale
+    if _is_being_captured(payment):
+        return done(payment, Outcome.AUTHORIZED)
     try:
         answer = _ask(payment, vault, provider, sale=sale)
     except (RejectedError, TransientError):
-        # The card could not be opened, or the provider not reached: nothing was sent.
+        # The card could not be opened, or the provider not reached: nothing was sent now.
+        if may_have_been_sent(state):
+            return done(payment)
         return {"outcome": Outcome.UNAVAILABLE}
     except UnknownOutcomeError:
         answer = None
 
     def decide(current: Payment) -> PaymentChange | None:
-        if current.pending is None or current.attempts != payment.attempts:
+        # Another attempt, or one that is being undone: the answer comes too late.
+        is_awaited = current.pending is not None and current.pending.kind == "authorization"
+        if not is_awaited or current.attempts != payment.attempts:
             return None
         context = work.context(clock.now_ms())
         if answer is None:
@@ -56,6 +62,11 @@ def run(
     after = commit_latest(payments, payment, decide)
     must_capture = automatic and after.amount_capturable_minor > 0
     return done(after, Outcome.AUTHORIZED if must_capture else Outcome.DONE)
+
+
+def _is_being_captured(payment: Payment) -> bool:
+    """Tells whether an earlier run came as far as the capture."""
+    return payment.pending is not None and payment.pending.kind == "capture"
 
 
 def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) -> ProviderAnswer:

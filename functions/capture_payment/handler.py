@@ -11,18 +11,25 @@ from shared import bootstrap
 from shared.domain.capture import check_capture, record_capture, record_refusal, request_capture
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import (
-    KeyInUseError,
+    ConflictError,
     ProviderUnavailableError,
     RejectedError,
     UnknownOutcomeError,
-    VersionConflictError,
 )
 from shared.domain.payment import Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.postings import operation_of
 from shared.domain.providers import ProviderAnswer, ProviderStatus, idempotency_key
-from shared.domain.saga import CAPTURE, Outcome
-from shared.domain.work import Work, commit_latest, done, is_same_request, refused
+from shared.domain.saga import CAPTURE
+from shared.domain.work import (
+    Work,
+    commit_latest,
+    conflicting,
+    done,
+    is_same_request,
+    refused,
+    written_by_this_run,
+)
 from shared.observability import step
 
 _UNAVAILABLE = RejectedError(
@@ -36,29 +43,49 @@ def run(
 ) -> dict[str, Any]:
     """Returns "done" with the payment, or why it could not be captured."""
     work = Work.of(state)
-    standalone = work.saga == CAPTURE.name
-    payment = Payment.of(work.order["before"] if standalone else state["result"]["payment"])
     try:
-        if not standalone or not is_same_request(payment, work):
-            payment = _request(payment, work, payments, clock)
+        if work.saga == CAPTURE.name:
+            payment = _request(work, payments, clock)
+        else:
+            payment = _request_after(state, work, payments, clock)
     except RejectedError as error:
         return refused(error)
-    except KeyInUseError:
-        return {"outcome": Outcome.KEY_IN_USE}
-    except VersionConflictError:
-        return {"outcome": Outcome.CONFLICT}
+    except ConflictError as error:
+        written = written_by_this_run(payments, work)
+        if written is None:
+            return conflicting(error)
+        payment = written
     if payment.pending is None:
         return done(payment)
     return _capture(payment, work, payments, provider, clock)
 
 
-def _request(payment: Payment, work: Work, payments: PaymentStore, clock: Clock) -> Payment:
+def _request(work: Work, payments: PaymentStore, clock: Clock) -> Payment:
     """Commits Tx1 on the state the caller saw; a second capture finds another and is refused."""
-    wanted = work.order["amount_minor"] if work.saga == CAPTURE.name else None
-    amount = check_capture(payment, wanted)
+    payment = Payment.of(work.order["before"])
+    if is_same_request(payment, work):
+        return payment
+    amount = check_capture(payment, work.order["amount_minor"])
     change = request_capture(payment, amount, work, clock.now_ms())
     payments.commit(change)
     return change.payment
+
+
+def _request_after(
+    state: Mapping[str, Any], work: Work, payments: PaymentStore, clock: Clock
+) -> Payment:
+    """Commits Tx1 of the capture that follows an authorization, unless it is there already."""
+
+    def decide(current: Payment) -> PaymentChange | None:
+        if current.charges[-1].captured or _is_capturing(current):
+            return None
+        return request_capture(current, check_capture(current, None), work, clock.now_ms())
+
+    return commit_latest(payments, Payment.of(state["result"]["payment"]), decide)
+
+
+def _is_capturing(payment: Payment) -> bool:
+    return payment.pending is not None and payment.pending.kind == "capture"
 
 
 def _capture(
@@ -89,7 +116,7 @@ def _record(
     answer: ProviderAnswer | None,
 ) -> Payment:
     def decide(current: Payment) -> PaymentChange | None:
-        if current.pending is None or current.pending.kind != "capture":
+        if not _is_capturing(current):
             return None
         context = work.context(clock.now_ms())
         if answer is not None and answer.status is ProviderStatus.APPROVED:

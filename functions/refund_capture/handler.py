@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared import bootstrap
-from shared.domain.authorization import is_undoable
+from shared.domain.authorization import is_undoable, request_undo
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import InvariantError, ProviderUnavailableError, UnknownOutcomeError
 from shared.domain.payment import Payment, RefundStatus
@@ -29,7 +29,7 @@ def run(
     """
     work = Work.of(state)
     if work.saga != REFUND.name:
-        return _undo(work, payments, provider)
+        return _undo(work, payments, provider, clock)
     payment = Payment.of(state["result"]["payment"])
     refund = payment.refund(work.order["refund_id"])
     if refund is None:
@@ -57,10 +57,20 @@ def run(
     return done(commit_latest(payments, payment, decide))
 
 
-def _undo(work: Work, payments: PaymentStore, provider: CardProvider) -> dict[str, Any]:
+def _undo(
+    work: Work, payments: PaymentStore, provider: CardProvider, clock: Clock
+) -> dict[str, Any]:
     payment = payments.load(work.payment_id)
     if payment is None or not is_undoable(payment, work):
         return done(payment)
+    payment = commit_latest(
+        payments, payment, lambda current: request_undo(current, work, clock.now_ms())
+    )
+    if not is_undoable(payment, work):
+        return done(payment)
+    if payment.amount_capturable_minor == 0:
+        # Its authorization is not recorded, so no capture was asked for; the void is next.
+        return {**done(payment, Outcome.UNDONE), "reversed_minor": 0}
     charge = payment.latest_charge
     answer = provider.refund(
         charge.id,

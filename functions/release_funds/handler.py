@@ -11,17 +11,21 @@ from shared import bootstrap
 from shared.domain.authorization import is_undoable, release
 from shared.domain.cancellation import record_cancellation
 from shared.domain.changes import PaymentChange
-from shared.domain.errors import InvariantError
+from shared.domain.errors import InvariantError, UnknownOutcomeError
 from shared.domain.payment import Payment
 from shared.domain.ports import Clock, PaymentStore
 from shared.domain.refund import record_failure
 from shared.domain.saga import CANCEL, REFUND, Outcome
-from shared.domain.work import Work, commit_latest, done
+from shared.domain.work import Work, commit_latest, done, may_have_been_sent
 from shared.observability import step
 
 
 def run(state: Mapping[str, Any], payments: PaymentStore, clock: Clock) -> dict[str, Any]:
-    """Returns "done" with the payment as it is when nothing is reserved any more."""
+    """Returns "done" with the payment as it is when nothing is reserved any more.
+
+    Raises: UnknownOutcomeError when an earlier run may have reached the provider and nothing was
+    voided since, which parks the payment.
+    """
     work = Work.of(state)
     payment = payments.load(work.payment_id)
     if payment is None:
@@ -52,6 +56,9 @@ def _released(
 ) -> PaymentChange | None:
     if not is_undoable(payment, work):
         return None
+    voided = (state.get("result") or {}).get("outcome") == Outcome.UNDONE
+    if may_have_been_sent(state) and not voided:
+        raise UnknownOutcomeError("The provider may have authorized this payment.")
     score = (state.get("checks") or {}).get("risk")
     blocked = score is not None and score["outcome"] == Outcome.BLOCK
     risk = {"level": score["level"], "score": score["score"]} if score else None

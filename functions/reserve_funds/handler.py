@@ -9,12 +9,22 @@ from typing import Any
 
 from shared import bootstrap
 from shared.domain.authorization import reserve
-from shared.domain.errors import KeyInUseError, RejectedError, VersionConflictError
+from shared.domain.errors import ConflictError, KeyInUseError, RejectedError, VersionConflictError
 from shared.domain.payment import Payment
 from shared.domain.ports import Clock, PaymentStore
 from shared.domain.refund import check_refund, request_refund
 from shared.domain.saga import REFUND, Outcome
-from shared.domain.work import Work, commit_latest, done, is_same_request, load_payment, refused
+from shared.domain.work import (
+    Work,
+    commit_latest,
+    conflicting,
+    done,
+    is_same_request,
+    is_same_run,
+    load_payment,
+    refused,
+    written_by_this_run,
+)
 from shared.observability import step
 
 
@@ -22,36 +32,48 @@ def run(state: Mapping[str, Any], payments: PaymentStore, clock: Clock) -> dict[
     """Returns "reserved" with the payment, or why it could not be.
 
     A request that comes again finds its own operation: "reserved" while that is pending, so that
-    it goes on where it stopped, and "done" when it is over.
+    it goes on where it stopped, "undoing" when it stopped in its undo, and "done" when it is over.
     """
     work = Work.of(state)
     try:
         if work.saga == REFUND.name:
             return _reserve_refund(work, payments, clock)
         return _reserve_payment(work, payments, clock)
-    except KeyInUseError:
-        return {"outcome": Outcome.KEY_IN_USE}
-    except VersionConflictError:
-        return {"outcome": Outcome.CONFLICT}
+    except ConflictError as error:
+        return conflicting(error)
 
 
 def _reserve_payment(work: Work, payments: PaymentStore, clock: Clock) -> dict[str, Any]:
     before = Payment.of(work.order["before"]) if work.order["before"] else None
     if before is not None and is_same_request(before, work):
-        return _resumed(before)
+        return _resumed(before, work)
     change = reserve(work, before, clock.now_ms())
     try:
         payments.commit(change)
+    except KeyInUseError:
+        current = written_by_this_run(payments, work)
+        if current is None:
+            raise
+        return _resumed(current, work)
     except VersionConflictError:
         current = payments.load(work.payment_id)
-        if current is None or not is_same_request(current, work):
+        if current is None:
             raise
-        return _resumed(current)
-    return done(change.payment, Outcome.RESERVED)
+        if is_same_request(current, work):
+            return _resumed(current, work)
+        if before is None:
+            # The request created this payment, and others changed it since: it is over.
+            return done(current)
+        raise
+    return {**done(change.payment, Outcome.RESERVED), "resumed": False}
 
 
-def _resumed(payment: Payment) -> dict[str, Any]:
-    return done(payment, Outcome.RESERVED if payment.pending else Outcome.DONE)
+def _resumed(payment: Payment, work: Work) -> dict[str, Any]:
+    outcome = Outcome.DONE
+    if payment.pending is not None:
+        undoing = payment.pending.kind == "cancellation"
+        outcome = Outcome.UNDOING if undoing else Outcome.RESERVED
+    return {**done(payment, outcome), "resumed": not is_same_run(payment, work)}
 
 
 def _reserve_refund(work: Work, payments: PaymentStore, clock: Clock) -> dict[str, Any]:

@@ -8,21 +8,28 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared import bootstrap
-from shared.domain.authorization import is_undoable
+from shared.domain.authorization import is_undoable, request_undo
 from shared.domain.cancellation import check_cancellation, record_refusal, request_cancellation
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import (
-    KeyInUseError,
+    ConflictError,
     ProviderUnavailableError,
     RejectedError,
     UnknownOutcomeError,
-    VersionConflictError,
 )
 from shared.domain.payment import Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import ProviderStatus, idempotency_key
 from shared.domain.saga import CANCEL, Outcome
-from shared.domain.work import Work, commit_latest, done, is_same_request, refused
+from shared.domain.work import (
+    Work,
+    commit_latest,
+    conflicting,
+    done,
+    is_same_request,
+    refused,
+    written_by_this_run,
+)
 from shared.observability import step
 
 _UNAVAILABLE = RejectedError(
@@ -40,17 +47,18 @@ def run(
     """
     work = Work.of(state)
     if work.saga != CANCEL.name:
-        return _undo(state, work, payments, provider)
+        return _undo(state, work, payments, provider, clock)
     payment = Payment.of(work.order["before"])
     try:
         if not is_same_request(payment, work):
             payment = _request(payment, work, payments, clock)
     except RejectedError as error:
         return refused(error)
-    except KeyInUseError:
-        return {"outcome": Outcome.KEY_IN_USE}
-    except VersionConflictError:
-        return {"outcome": Outcome.CONFLICT}
+    except ConflictError as error:
+        written = written_by_this_run(payments, work)
+        if written is None:
+            return conflicting(error)
+        payment = written
     if payment.pending is None:
         return done(payment)
     return _void(payment, work, payments, provider, clock)
@@ -94,17 +102,31 @@ def _refuse(
 
 
 def _undo(
-    state: Mapping[str, Any], work: Work, payments: PaymentStore, provider: CardProvider
+    state: Mapping[str, Any],
+    work: Work,
+    payments: PaymentStore,
+    provider: CardProvider,
+    clock: Clock,
 ) -> dict[str, Any]:
     payment = payments.load(work.payment_id)
     if payment is None or not is_undoable(payment, work):
         return done(payment)
+    reversed_minor = (state.get("result") or {}).get("reversed_minor", 0)
+    if reversed_minor == 0:
+        payment = commit_latest(
+            payments, payment, lambda current: request_undo(current, work, clock.now_ms())
+        )
+        if not is_undoable(payment, work):
+            return done(payment)
+        _void_whatever_is_there(payment, provider)
+    return {**done(payment, Outcome.UNDONE), "reversed_minor": reversed_minor}
+
+
+def _void_whatever_is_there(payment: Payment, provider: CardProvider) -> None:
     charge = payment.latest_charge
     answer = provider.void(charge.id, idempotency_key(charge.id, "void"))
     if answer.status is ProviderStatus.REFUSED:
         raise UnknownOutcomeError(answer.message or "The authorization could not be voided.")
-    reversed_minor = (state.get("result") or {}).get("reversed_minor", 0)
-    return {**done(payment, Outcome.UNDONE), "reversed_minor": reversed_minor}
 
 
 handler = step(

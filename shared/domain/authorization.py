@@ -75,8 +75,35 @@ def is_undoable(payment: Payment, work: Work) -> bool:
     """
     if not payment.charges or payment.charges[-1].id != _charge_of(payment, work):
         return False
+    if _is_being_canceled(payment) and not is_same_request(payment, work):
+        return False
     uncaptured = payment.capture_method != "manual" and payment.amount_capturable_minor > 0
     return payment.pending is not None or uncaptured
+
+
+def _is_being_canceled(payment: Payment) -> bool:
+    return payment.pending is not None and payment.pending.kind == "cancellation"
+
+
+def request_undo(payment: Payment, work: Work, now_ms: int) -> PaymentChange | None:
+    """Makes it durable that an authorization is being undone, before the provider is asked.
+
+    From then on nobody goes on with it: a retry goes on with the undo, and an answer of the
+    provider that comes late is not recorded.
+
+    Returns: None when there is nothing to undo, or when this is recorded already.
+    """
+    if not is_undoable(payment, work) or _is_being_canceled(payment):
+        return None
+    data = {
+        "amount_minor": payment.amount_minor,
+        "operation_key": work.operation_key,
+        "due_at_ms": now_ms + DUE_AFTER_MS,
+        "reason": None,
+    }
+    draft = (EventType.CANCELLATION_REQUESTED, data)
+    after, events = advance(payment, payment.id, [draft], work.context(now_ms))
+    return PaymentChange(payment.version, after, events)
 
 
 def _charge_of(payment: Payment, work: Work) -> str:

@@ -27,6 +27,7 @@ class Outcome(StrEnum):
     AUTHORIZED = "authorized"
     UNAVAILABLE = "unavailable"
     REQUESTED = "requested"
+    UNDOING = "undoing"
     UNDONE = "undone"
     DONE = "done"
     PARKED = "parked"
@@ -82,6 +83,8 @@ PAY = Saga(
                 "reserve_funds",
                 proceed=(Outcome.RESERVED,),
                 undo="release_funds",
+                # An earlier run of the request began to undo, and stopped on the way.
+                undo_from={Outcome.UNDOING: "refund_capture"},
                 check="reserve",
             ),
             Step(
@@ -102,7 +105,14 @@ PAY = Saga(
             ),
         ),
         # Reached only where the provider has no sale call: otherwise one call did both.
-        (Step("capture_payment", undo="refund_capture", timeout_s=_PROVIDER_TIMEOUT_S),),
+        (
+            Step(
+                "capture_payment",
+                undo="refund_capture",
+                undo_from={Outcome.REFUSED: "refund_capture"},
+                timeout_s=_PROVIDER_TIMEOUT_S,
+            ),
+        ),
     ),
     undo_chain=(REFUND_CAPTURE, VOID_AUTHORIZATION, RELEASE_FUNDS),
 )

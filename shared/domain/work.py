@@ -5,7 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.domain.changes import Context, PaymentChange
-from shared.domain.errors import InvariantError, PaymentError, VersionConflictError
+from shared.domain.errors import (
+    ConflictError,
+    InvariantError,
+    KeyInUseError,
+    PaymentError,
+    VersionConflictError,
+)
 from shared.domain.idempotency import Claim
 from shared.domain.payment import Payment
 from shared.domain.saga import Outcome
@@ -24,6 +30,7 @@ class Work:
 
     Args: saga: name. payment_id, account, livemode: whose payment. request_id, idempotency_key:
     of the API call. claim: to be made with the first write. order: the saga's own parameters.
+    resumed: an earlier run of this request died; what it did at the provider is unknown.
     """
 
     saga: str
@@ -34,11 +41,15 @@ class Work:
     idempotency_key: str | None
     claim: Claim | None
     order: Mapping[str, Any]
+    resumed: bool = False
 
     @property
     def operation_key(self) -> str | None:
         """Names the request to its retries; None without an idempotency key."""
-        return self.claim.key_hash if self.claim else None
+        if self.claim is None:
+            return None
+        # The expiry tells this use of the key from one more than a day later.
+        return f"{self.claim.key_hash}/{self.claim.expires_at_s}"
 
     def context(self, now_ms: int) -> Context:
         """Returns who asks, and when."""
@@ -61,12 +72,25 @@ class Work:
             idempotency_key=state["idempotency_key"],
             claim=Claim(**claim) if claim else None,
             order=state["order"],
+            resumed=state["resumed"],
         )
 
 
 def is_same_request(payment: Payment, work: Work) -> bool:
     """Tells whether the newest operation was asked for by this very request, seen again."""
-    return work.operation_key is not None and payment.last_operation_key == work.operation_key
+    retried = work.operation_key is not None and payment.last_operation_key == work.operation_key
+    return retried or is_same_run(payment, work)
+
+
+def is_same_run(payment: Payment, work: Work) -> bool:
+    """Tells whether this very run made the newest change: one of its steps came twice."""
+    return payment.last_request["id"] == work.request_id
+
+
+def may_have_been_sent(state: Mapping[str, Any]) -> bool:
+    """Tells whether an earlier run of a payment's saga may have reached the provider."""
+    reserved = (state.get("checks") or {}).get("reserve") or {}
+    return bool(state["resumed"] or reserved.get("resumed"))
 
 
 def done(payment: Payment | None, outcome: Outcome = Outcome.DONE) -> dict[str, Any]:
@@ -84,6 +108,18 @@ def refused(error: PaymentError, *, began: bool = False) -> dict[str, Any]:
         "began": began,
         "error": {"message": error.message, "code": error.code, "param": error.param},
     }
+
+
+def conflicting(error: ConflictError) -> dict[str, Any]:
+    """Returns the output of a step that another writer was faster than."""
+    in_use = isinstance(error, KeyInUseError)
+    return {"outcome": Outcome.KEY_IN_USE if in_use else Outcome.CONFLICT}
+
+
+def written_by_this_run(payments: "PaymentStore", work: Work) -> Payment | None:
+    """Returns the payment when this run wrote it last, so that its step was delivered twice."""
+    payment = payments.load(work.payment_id)
+    return payment if payment is not None and is_same_run(payment, work) else None
 
 
 def load_payment(payments: "PaymentStore", payment_id: str) -> Payment:

@@ -6,7 +6,14 @@ Source: the resources of API version 2026-10-28.endive.
 from collections.abc import Mapping
 from typing import Any
 
-from shared.domain.payment import Charge, ChargeStatus, Payment, Refund, RefundStatus
+from shared.domain.payment import (
+    Charge,
+    ChargeStatus,
+    Payment,
+    PaymentStatus,
+    Refund,
+    RefundStatus,
+)
 from shared.wire.objects import billing_details
 
 Json = dict[str, Any]
@@ -67,10 +74,15 @@ def payment_intent(payment: Payment) -> Json:
         "source": None,
         "statement_descriptor": details.get("statement_descriptor"),
         "statement_descriptor_suffix": details.get("statement_descriptor_suffix"),
-        "status": str(payment.status),
+        "status": _status(payment),
         "transfer_data": None,
         "transfer_group": details.get("transfer_group"),
     }
+
+
+def _status(payment: Payment) -> str:
+    # While the provider's word on a capture or cancellation is out, nobody knows more than this.
+    return str(PaymentStatus.PROCESSING if payment.pending else payment.status)
 
 
 def _seconds(milliseconds: int | None) -> int | None:

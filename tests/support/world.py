@@ -2,7 +2,8 @@
 
 import functools
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -36,7 +37,7 @@ from shared.adapters.memory_vault import MemoryVault
 from shared.domain.cards import CardSummary
 from shared.domain.documents import Document, DocumentWrite, Scope
 from shared.domain.ledger import trial_balance
-from shared.domain.payment import Payment, rebuild
+from shared.domain.payment import Payment, RefundStatus, rebuild
 from shared.domain.risk import RulesScorer
 from shared.edge.api import Api, ApiPorts
 from shared.edge.auth import key_record_id
@@ -214,10 +215,17 @@ class World:
 
     def settle(self, payment_id: str) -> None:
         """Runs the settlement of a payment."""
-        body = json.dumps({"detail": {"object": payment_id}})
-        event = {"Records": [{"messageId": "1", "body": body}]}
-        failures = settle_payment.run(event, self.payments, self.clock)["batchItemFailures"]
-        assert failures == []
+        assert self.settle_batch([payment_id]) == []
+
+    def settle_batch(self, payment_ids: Sequence[str]) -> list[Mapping[str, str]]:
+        """Runs the settlement of a batch; returns what failed, by position."""
+        records = [
+            {"messageId": str(index), "body": json.dumps({"detail": {"object": payment_id}})}
+            for index, payment_id in enumerate(payment_ids)
+        ]
+        answer = settle_payment.run({"Records": records}, self.payments, self.clock)
+        failures: list[Mapping[str, str]] = answer["batchItemFailures"]
+        return failures
 
     def load(self, payment_id: str) -> Payment:
         """Reads a payment that must exist."""
@@ -227,25 +235,60 @@ class World:
 
     def check(self) -> None:
         """Asserts what must hold after everything: see docs/invariants in ARCHITECTURE.md."""
-        for payment_id, snapshot in self.database.payments.items():
-            assert rebuild(self.payments.events(payment_id)) == snapshot
         trial_balance(self.database.journals.values())
-        self._check_network()
+        for payment_id, payment in self.database.payments.items():
+            assert rebuild(self.payments.events(payment_id)) == payment
+            assert 0 <= payment.refunded_minor <= payment.amount_received_minor, payment_id
+            self._check_books(payment)
+            self._check_network(payment)
 
-    def _check_network(self) -> None:
-        """The network's record equals our charges and refunds, payment by payment."""
-        sums = {"sale": 1, "capture": 1, "refund": -1, "void": 0, "authorization": 0}
-        for payment in self.database.payments.values():
-            effects = [
-                t for t in self.provider.effects() if t.reference in {c.id for c in payment.charges}
-            ]
-            voided_sales = {t.reference for t in effects if t.type == "void"} & {
-                t.reference for t in effects if t.type == "sale"
-            }
-            network = sum(
-                sums[t.type] * t.amount_minor for t in effects if t.reference not in voided_sales
-            )
-            assert network == payment.amount_received_minor - payment.refunded_minor, payment.id
+    def _check_books(self, payment: Payment) -> None:
+        """A payment's journals add up to what its state says."""
+        scope = Scope(payment.account, payment.livemode)
+        rows = trial_balance(self.ledger.journals(scope, payment.id))
+        held = {row.pending_credits_minor - row.pending_debits_minor for row in rows} - {0}
+        is_open = payment.pending is not None or payment.amount_capturable_minor > 0
+        if is_open:
+            assert held == {payment.amount_minor, -payment.amount_minor}, payment.id
+        else:
+            assert held == set(), payment.id
+        posted: dict[str, int] = defaultdict(int)
+        for row in rows:
+            posted[row.account.split(":")[0]] += row.net_minor
+        refunds = {status: _sum_of_refunds(payment, status) for status in RefundStatus}
+        fees = sum(charge.platform_fee_minor for charge in payment.charges)
+        succeeded, pending = refunds[RefundStatus.SUCCEEDED], refunds[RefundStatus.PENDING]
+        received = payment.amount_received_minor
+        assert posted["1100"] == received - succeeded, payment.id
+        assert -posted["2200"] == pending, payment.id
+        assert -posted["4000"] == fees, payment.id
+        assert -(posted["2000"] + posted["2010"]) == received - fees - succeeded - pending
+        assert posted["2000"] == 0 or not payment.settled, payment.id
+        assert posted["2900"] == 0, payment.id
+
+    def _check_network(self, payment: Payment) -> None:
+        """The network's record of a payment equals our charges, refunds and holds."""
+        ours = {charge.id for charge in payment.charges}
+        known = [
+            authorization
+            for authorization in self.provider.authorizations.values()
+            if authorization.payment_intent == payment.id
+        ]
+        reserved = [a for a in known if a.status == "approved" and a.captured_minor == 0]
+        taken = sum(a.captured_minor for a in known if a.status == "approved")
+        given_back = sum(a.refunded_minor for a in known if a.status == "approved")
+        if payment.pending is not None:
+            # Its outcome is not recorded yet, but it can be about the newest charge only.
+            busy = {a.reference for a in known if a.status == "approved"}
+            assert busy <= {payment.latest_charge.id}, payment.id
+            return
+        assert {a.reference for a in known if a.status == "approved"} <= ours, payment.id
+        authorized = sum(authorization.authorized_minor for authorization in reserved)
+        assert authorized == payment.amount_capturable_minor, payment.id
+        succeeded = _sum_of_refunds(payment, RefundStatus.SUCCEEDED)
+        pending = _sum_of_refunds(payment, RefundStatus.PENDING)
+        least = payment.amount_received_minor - succeeded - pending
+        assert least <= taken - given_back <= least + pending, payment.id
 
     def balances(self, merchant: Merchant) -> dict[str, int]:
         """Returns credits minus debits of every account of the merchant's books."""
@@ -257,6 +300,10 @@ class World:
         rows = trial_balance(self.ledger.journals(merchant.scope))
         open_holds = {r.account: r.pending_credits_minor - r.pending_debits_minor for r in rows}
         return {account: amount for account, amount in open_holds.items() if amount}
+
+
+def _sum_of_refunds(payment: Payment, status: RefundStatus) -> int:
+    return sum(refund.amount_minor for refund in payment.refunds if refund.status is status)
 
 
 def _flat(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
