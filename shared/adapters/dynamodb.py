@@ -75,7 +75,7 @@ def put_claim(table: str, claim: Claim) -> "TransactWriteItemTypeDef":
         table,
         claim_item(claim),
         "attribute_not_exists(pk) OR expires_at <= :now_s OR (fingerprint = :fingerprint"
-        " AND attribute_not_exists(answer_status) AND lease_until < :now_ms)",
+        " AND attribute_not_exists(answer_status) AND lease_until <= :now_ms)",
         {
             ":now_s": {"N": str(now_ms // 1000)},
             ":now_ms": {"N": str(now_ms)},

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _WRITE_BATCH_MAX = 25
 _WRITE_TRIES_MAX = 8
 _FIRST, _LAST = "0", "~"
+# The most that a sort key's digits hold; beyond it text and numbers sort differently.
+_TIME_MAX_MS = 10**13 - 1
 
 
 class DynamoDocumentStore:
@@ -100,14 +102,18 @@ class DynamoDocumentStore:
 def _bounds(query: PageQuery) -> tuple[str, str]:
     lows, highs = [_FIRST], [_LAST]
     if query.created_from_ms is not None:
-        lows.append(f"{query.created_from_ms:013d}")
+        lows.append(f"{_storable(query.created_from_ms):013d}")
     if query.created_to_ms is not None:
-        highs.append(f"{query.created_to_ms:013d}#{_LAST}")
+        highs.append(f"{_storable(query.created_to_ms):013d}#{_LAST}")
     if query.before is not None:
         lows.append(dynamodb.sort_key(*query.before))
     if query.after is not None:
         highs.append(dynamodb.sort_key(*query.after))
     return max(lows), min(highs)
+
+
+def _storable(created_ms: int) -> int:
+    return max(-1, min(created_ms, _TIME_MAX_MS))
 
 
 def _key(object_id: str) -> dict[str, Any]:

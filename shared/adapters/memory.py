@@ -61,7 +61,7 @@ class MemoryDatabase:
         if held is None or held.expires_at_s <= now_ms // 1000:
             return
         same_request = held.fingerprint == claim.fingerprint
-        if not same_request or held.answer is not None or held.lease_until_ms >= now_ms:
+        if not same_request or held.answer is not None or held.lease_until_ms > now_ms:
             raise KeyInUseError("The idempotency key is in use.")
 
     def check_documents(self, writes: Sequence[DocumentWrite]) -> None:

@@ -1,0 +1,703 @@
+"""What every store does; run on the DynamoDB adapters and on their twins in memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
+from shared.adapters.dynamodb_payments import DynamoLedgerStore, DynamoPaymentStore
+from shared.adapters.memory import (
+    MemoryClock,
+    MemoryDatabase,
+    MemoryDocumentStore,
+    MemoryIdempotencyStore,
+    MemoryLedgerStore,
+    MemoryPaymentStore,
+)
+from shared.domain.authorization import created_entries
+from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
+from shared.domain.errors import KeyInUseError, VersionConflictError
+from shared.domain.events import EventType
+from shared.domain.idempotency import LEASE_MS, RETENTION_S, Answer, Claim
+from shared.domain.ledger import Journal
+from shared.domain.payment import Payment, rebuild
+from shared.domain.ports import DocumentStore, IdempotencyStore, LedgerStore, PaymentStore
+from shared.domain.postings import operation_of, post
+from tests.support.aws import REGION, create_table
+from tests.support.payments import CHARGE_ID, CONFIRMED, CREATED, PAYMENT_ID
+
+SCOPE = Scope("acct_1", livemode=False)
+SESSION = boto3.session.Session()  # one for all, because it parses the service's model
+ANSWER = Answer(200, '{"id": "pi_1"}')
+
+
+@dataclass
+class Stores:
+    documents: DocumentStore
+    payments: PaymentStore
+    ledger: LedgerStore
+    idempotency: IdempotencyStore
+    clock: MemoryClock
+
+
+def _memory() -> Stores:
+    database, clock = MemoryDatabase(), MemoryClock()
+    return Stores(
+        MemoryDocumentStore(database),
+        MemoryPaymentStore(database),
+        MemoryLedgerStore(database),
+        MemoryIdempotencyStore(database, clock),
+        clock,
+    )
+
+
+def _dynamodb() -> Stores:
+    client: Any = SESSION.client(
+        "dynamodb",
+        region_name=REGION,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
+    tables = {
+        name: create_table(client, name, has_sort_key=name != "idempotency")
+        for name in ("payments", "objects", "ledger", "idempotency", "vault")
+    }
+    clock = MemoryClock()
+    return Stores(
+        DynamoDocumentStore(client, tables["objects"], tables["idempotency"]),
+        DynamoPaymentStore(client, tables),
+        DynamoLedgerStore(client, tables["ledger"]),
+        DynamoIdempotencyStore(client, tables["idempotency"], clock),
+        clock,
+    )
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
+    if request.param == "memory":
+        yield _memory()
+        return
+    with mock_aws():
+        yield _dynamodb()
+
+
+def claim(
+    stores: Stores,
+    key: str = "key-1",
+    *,
+    fingerprint: str = "print",
+    answer: Answer | None = None,
+    expires_at_s: int | None = None,
+) -> Claim:
+    now_ms = stores.clock.now_ms()
+    return Claim(
+        key_hash=key,
+        fingerprint=fingerprint,
+        endpoint="/v1/payment_intents",
+        lease_until_ms=now_ms + LEASE_MS,
+        expires_at_s=expires_at_s or now_ms // 1000 + RETENTION_S,
+        answer=answer,
+    )
+
+
+def customer(version: int = 1, object_id: str = "cus_1", **data: Any) -> Document:
+    return Document(object_id, "customer", "acct_1", False, version, 1_790_000_000_000, data)
+
+
+def change(before: Payment | None, *drafts: Draft, journals: tuple[Journal, ...] = ()) -> Any:
+    after, events = advance(before, PAYMENT_ID, drafts, Context(1_790_000_000_123, "req_1", "k"))
+    listed = created_entries(after) if before is None else ()
+    version = before.version if before else 0
+    return PaymentChange(version, after, events, journals, listed=listed)
+
+
+def updated(description: str) -> Draft:
+    return (EventType.PAYMENT_UPDATED, {"changes": {"details": {"description": description}}})
+
+
+def hold(payment: Payment, reference: str | None = None) -> tuple[Journal, ...]:
+    operation = operation_of(payment, payment.latest_charge, 1_790_000_000_123, reference)
+    journal = post("hold", operation, {"amount": 1500})
+    assert journal is not None
+    return (journal,)
+
+
+# --- documents
+
+
+def test_document_stored_is_read_back(stores: Stores) -> None:
+    # given
+    document = customer(name="Zoë 🏦", metadata={"a": "b"}, nested=[1, None, {"x": True}])
+    # when
+    stores.documents.commit([DocumentWrite(document)])
+    # then
+    assert stores.documents.get("cus_1") == document
+    assert stores.documents.get("cus_2") is None
+
+
+def test_document_that_expires_keeps_its_expiry(stores: Stores) -> None:
+    # given
+    document = replace(customer(), expires_at_s=1_790_000_999)
+    # when
+    stores.documents.commit([DocumentWrite(document)])
+    # then
+    assert stores.documents.get("cus_1") == document
+
+
+def test_documents_read_together_leave_out_the_missing(stores: Stores) -> None:
+    # given
+    writes = [DocumentWrite(customer(object_id=f"cus_{n}")) for n in range(150)]
+    for start in (0, 50, 100):
+        stores.documents.commit(writes[start : start + 50])
+    # when
+    found = stores.documents.get_many(["cus_3", "cus_x", "cus_3", "cus_149"])
+    everything = stores.documents.get_many([f"cus_{n}" for n in range(150)])
+    # then
+    assert set(found) == {"cus_3", "cus_149"}
+    assert len(everything) == 150
+    assert stores.documents.get_many([]) == {}
+
+
+def test_document_second_writer_of_a_version_loses_and_nothing_of_its_write_lands(
+    stores: Stores,
+) -> None:
+    # given
+    stores.documents.commit([DocumentWrite(customer())])
+    stores.documents.commit([DocumentWrite(customer(2, name="first"))])
+    entry = ListEntry("customer", 1, "cus_1")
+    # when
+    writes = [
+        DocumentWrite(customer(object_id="cus_9")),
+        DocumentWrite(customer(2, name="second"), listed=(entry,)),
+    ]
+    with pytest.raises(VersionConflictError):
+        stores.documents.commit(writes, claim(stores))
+    # then
+    assert stores.documents.get("cus_1") == customer(2, name="first")
+    assert stores.documents.get("cus_9") is None
+    assert stores.documents.page(SCOPE, "customer", PageQuery()) == Page()
+    assert stores.idempotency.find("key-1") is None
+
+
+@pytest.mark.parametrize("version", [1, 3, 4])
+def test_document_version_that_does_not_follow_is_refused(stores: Stores, version: int) -> None:
+    # given
+    stores.documents.commit([DocumentWrite(customer())])
+    # then
+    with pytest.raises(VersionConflictError):
+        stores.documents.commit([DocumentWrite(customer(version, name="x"))])
+    assert stores.documents.get("cus_1") == customer()
+
+
+def test_document_version_of_an_absent_object_is_refused(stores: Stores) -> None:
+    with pytest.raises(VersionConflictError):
+        stores.documents.commit([DocumentWrite(customer(2))])
+    assert stores.documents.get("cus_1") is None
+
+
+def test_document_deleted_leaves_a_tombstone_and_no_row(stores: Stores) -> None:
+    # given
+    entry = ListEntry("customer", 1_790_000_000_000, "cus_1")
+    stores.documents.commit([DocumentWrite(customer(), listed=(entry,))])
+    # when
+    deletion = DocumentWrite(customer(2, deleted=True), unlisted=(entry,))
+    stores.documents.commit([deletion])
+    # then
+    tombstone = stores.documents.get("cus_1")
+    assert tombstone is not None
+    assert tombstone.is_deleted
+    assert stores.documents.page(SCOPE, "customer", PageQuery()) == Page()
+
+
+def test_event_documents_put_again_change_nothing(stores: Stores) -> None:
+    # given
+    events = [
+        DocumentWrite(
+            Document(f"evt_{n}", "event", "acct_1", False, 1, 1_790_000_000_000 + n, {"n": n}),
+            listed=(ListEntry("event", 1_790_000_000_000 + n, f"evt_{n}"),),
+        )
+        for n in range(30)
+    ]
+    # when
+    stores.documents.put_events(events)
+    stores.documents.put_events(events[:3])
+    # then
+    page = stores.documents.page(SCOPE, "event", PageQuery(limit=100))
+    assert page == Page(tuple(f"evt_{n}" for n in reversed(range(30))), has_more=False)
+    assert stores.documents.get("evt_7") == events[7].document
+
+
+# --- lists
+
+
+def fill(stores: Stores, rows: list[tuple[int, str]], collection: str = "customer") -> None:
+    for start in range(0, len(rows), 40):
+        stores.documents.commit(
+            [
+                DocumentWrite(
+                    Document(object_id, "customer", "acct_1", False, 1, created_ms, {}),
+                    listed=(ListEntry(collection, created_ms, object_id),),
+                )
+                for created_ms, object_id in rows[start : start + 40]
+            ]
+        )
+
+
+def everything(stores: Stores, query: PageQuery) -> tuple[str, ...]:
+    return stores.documents.page(SCOPE, "customer", query).ids
+
+
+ROWS = [(1_790_000_000_000 + n // 3, f"cus_{n:02d}") for n in range(12)]  # three share a ms
+NEWEST_FIRST = tuple(object_id for _, object_id in reversed(ROWS))
+
+
+def test_page_is_newest_first_and_ties_are_in_a_fixed_order(stores: Stores) -> None:
+    # given
+    fill(stores, ROWS)
+    # then
+    assert stores.documents.page(SCOPE, "customer", PageQuery(limit=5)) == Page(
+        NEWEST_FIRST[:5], has_more=True
+    )
+    assert stores.documents.page(SCOPE, "customer", PageQuery(limit=12)) == Page(
+        NEWEST_FIRST, has_more=False
+    )
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 12])
+def test_pages_forward_meet_every_row_once(stores: Stores, limit: int) -> None:
+    # given
+    fill(stores, ROWS)
+    places = {object_id: (created_ms, object_id) for created_ms, object_id in ROWS}
+    # when
+    seen: list[str] = []
+    query = PageQuery(limit=limit)
+    while True:
+        page = stores.documents.page(SCOPE, "customer", query)
+        seen += page.ids
+        if not page.has_more:
+            break
+        assert len(page.ids) == limit
+        query = PageQuery(limit=limit, after=places[page.ids[-1]])
+    # then
+    assert tuple(seen) == NEWEST_FIRST
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 12])
+def test_pages_backward_meet_every_row_once_in_page_order(stores: Stores, limit: int) -> None:
+    # given
+    fill(stores, ROWS)
+    places = {object_id: (created_ms, object_id) for created_ms, object_id in ROWS}
+    # when
+    seen: tuple[str, ...] = (NEWEST_FIRST[-1],)
+    while True:
+        query = PageQuery(limit=limit, before=places[seen[0]])
+        page = stores.documents.page(SCOPE, "customer", query)
+        seen = (*page.ids, *seen)
+        if not page.has_more:
+            break
+        assert len(page.ids) == limit
+    # then
+    assert seen == NEWEST_FIRST
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [
+        (None, None, 12),
+        (1_790_000_000_001, None, 9),
+        (None, 1_790_000_000_001, 6),
+        (1_790_000_000_001, 1_790_000_000_002, 6),
+        (1_790_000_000_004, None, 0),
+        (1_790_000_000_002, 1_790_000_000_001, 0),
+        (0, 1, 0),
+        (-5, None, 12),
+        (None, -5, 0),
+        (10**13, None, 0),
+        (None, 10**13, 12),
+        (1_790_000_000_001_000, None, 0),
+        (None, 1_790_000_000_001_000, 12),
+        (10**21, None, 0),
+        (None, 10**21, 12),
+        (-(10**21), 10**21, 12),
+    ],
+)
+def test_page_within_creation_bounds_holds_both_ends(
+    stores: Stores, first: int | None, last: int | None, expected: int
+) -> None:
+    # given
+    fill(stores, ROWS)
+    # when
+    query = PageQuery(limit=100, created_from_ms=first, created_to_ms=last)
+    page = stores.documents.page(SCOPE, "customer", query)
+    # then
+    assert len(page.ids) == expected
+    assert not page.has_more
+
+
+def test_page_with_cursor_and_bounds_obeys_both(stores: Stores) -> None:
+    # given
+    fill(stores, ROWS)
+    after = ROWS[7]
+    # when
+    query = PageQuery(limit=2, after=after, created_from_ms=1_790_000_000_001)
+    first = stores.documents.page(SCOPE, "customer", query)
+    rest = stores.documents.page(SCOPE, "customer", replace(query, after=ROWS[5]))
+    # then
+    assert first == Page(("cus_06", "cus_05"), has_more=True)
+    assert rest == Page(("cus_04", "cus_03"), has_more=False)
+
+
+def test_page_of_another_account_mode_or_collection_is_empty(stores: Stores) -> None:
+    # given
+    fill(stores, ROWS)
+    # then
+    for scope in (Scope("acct_2", livemode=False), Scope("acct_1", livemode=True)):
+        assert stores.documents.page(scope, "customer", PageQuery()) == Page()
+    assert stores.documents.page(SCOPE, "customer/cus_01", PageQuery()) == Page()
+    assert stores.documents.page(SCOPE, "custome", PageQuery()) == Page()
+
+
+ROW = st.tuples(st.integers(1_790_000_000_000, 1_790_000_000_004), st.integers(0, 30))
+
+
+@settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(
+    rows=st.sets(ROW, max_size=12),
+    limit=st.integers(1, 6),
+    cursor=st.one_of(st.none(), ROW),
+    upward=st.booleans(),
+    first=st.one_of(st.none(), st.integers(1_789_999_999_999, 1_790_000_000_005)),
+    last=st.one_of(st.none(), st.integers(1_789_999_999_999, 1_790_000_000_005)),
+)
+def test_page_any_query_is_the_same_in_both_stores(
+    rows: set[tuple[int, int]],
+    limit: int,
+    cursor: tuple[int, int] | None,
+    upward: bool,
+    first: int | None,
+    last: int | None,
+) -> None:
+    # given
+    listed = sorted((created_ms, f"cus_{created_ms}{n:02d}") for created_ms, n in rows)
+    place = (cursor[0], f"cus_{cursor[0]}{cursor[1]:02d}") if cursor else None
+    query = PageQuery(
+        limit=limit,
+        after=None if upward else place,
+        before=place if upward else None,
+        created_from_ms=first,
+        created_to_ms=last,
+    )
+    memory = _memory()
+    fill(memory, listed)
+    with mock_aws():
+        dynamodb = _dynamodb()
+        fill(dynamodb, listed)
+        # then
+        expected = memory.documents.page(SCOPE, "customer", query)
+        assert dynamodb.documents.page(SCOPE, "customer", query) == expected
+
+
+# --- claims
+
+
+def commit_with(stores: Stores, asked: Claim) -> None:
+    number = f"cus_{len(everything(stores, PageQuery(limit=100)))}"
+    entry = ListEntry("customer", 1_790_000_000_000, number)
+    stores.documents.commit([DocumentWrite(customer(object_id=number), listed=(entry,))], asked)
+
+
+def test_claim_on_a_free_key_is_held(stores: Stores) -> None:
+    # given
+    asked = claim(stores)
+    # when
+    commit_with(stores, asked)
+    # then
+    assert stores.idempotency.find("key-1") == asked
+    assert stores.idempotency.find("key-2") is None
+
+
+@pytest.mark.parametrize("fingerprint", ["print", "other"])
+def test_claim_on_a_held_key_is_refused_and_nothing_is_written(
+    stores: Stores, fingerprint: str
+) -> None:
+    # given
+    first = claim(stores)
+    commit_with(stores, first)
+    stores.clock.advance(LEASE_MS - 1)
+    # when
+    with pytest.raises(KeyInUseError):
+        commit_with(stores, claim(stores, fingerprint=fingerprint))
+    # then
+    assert stores.documents.get("cus_1") is None
+    assert stores.idempotency.find("key-1") == first
+
+
+def test_claim_of_a_dead_request_is_resumed_by_the_same_request_only(stores: Stores) -> None:
+    # given
+    commit_with(stores, claim(stores))
+    stores.clock.advance(LEASE_MS + 1)
+    # when
+    with pytest.raises(KeyInUseError):
+        commit_with(stores, claim(stores, fingerprint="other"))
+    resumed = claim(stores)
+    commit_with(stores, resumed)
+    # then
+    assert stores.idempotency.find("key-1") == resumed
+
+
+def test_claim_that_was_answered_is_never_overwritten(stores: Stores) -> None:
+    # given
+    commit_with(stores, claim(stores, answer=ANSWER))
+    stores.clock.advance(LEASE_MS + 1)
+    # when
+    with pytest.raises(KeyInUseError):
+        commit_with(stores, claim(stores))
+    # then
+    found = stores.idempotency.find("key-1")
+    assert found is not None
+    assert found.answer == ANSWER
+
+
+def test_claim_expired_is_absent_and_free_for_anything(stores: Stores) -> None:
+    # given
+    first = claim(stores, answer=ANSWER)
+    commit_with(stores, first)
+    # when
+    stores.clock.advance(first.expires_at_s * 1000 - stores.clock.now_ms())
+    assert stores.idempotency.find("key-1") is None
+    second = claim(stores, fingerprint="other")
+    commit_with(stores, second)
+    # then
+    assert stores.idempotency.find("key-1") == second
+
+
+def test_claim_just_before_its_expiry_is_held(stores: Stores) -> None:
+    # given
+    first = claim(stores, answer=ANSWER)
+    commit_with(stores, first)
+    # when
+    stores.clock.advance(first.expires_at_s * 1000 - stores.clock.now_ms() - 1)
+    # then
+    assert stores.idempotency.find("key-1") == first
+    with pytest.raises(KeyInUseError):
+        commit_with(stores, claim(stores, fingerprint="other"))
+
+
+def test_lease_ends_at_the_same_moment_for_reader_and_writer(stores: Stores) -> None:
+    # given: the edge takes a lease for over when the clock has reached its end
+    commit_with(stores, claim(stores))
+    stores.clock.advance(LEASE_MS)
+    # when
+    commit_with(stores, claim(stores))
+    # then
+    assert stores.documents.get("cus_1") is not None
+
+
+def test_answer_is_stored_once(stores: Stores) -> None:
+    # given
+    asked = claim(stores)
+    commit_with(stores, asked)
+    # when
+    stores.idempotency.answer(asked, ANSWER)
+    stores.idempotency.answer(asked, Answer(500, "{}"))
+    # then
+    found = stores.idempotency.find("key-1")
+    assert found == replace(asked, answer=ANSWER)
+
+
+def test_answer_of_another_request_or_an_absent_claim_changes_nothing(stores: Stores) -> None:
+    # given
+    asked = claim(stores)
+    commit_with(stores, asked)
+    # when
+    stores.idempotency.answer(replace(asked, fingerprint="other"), ANSWER)
+    stores.idempotency.answer(replace(asked, key_hash="key-2"), ANSWER)
+    # then
+    assert stores.idempotency.find("key-1") == asked
+    assert stores.idempotency.find("key-2") is None
+
+
+# --- payments
+
+
+def test_payment_committed_is_read_back_and_equals_its_events(stores: Stores) -> None:
+    # given
+    first = change(None, CREATED)
+    stores.payments.commit(first)
+    second = change(first.payment, CONFIRMED, updated("größe 🏦"))
+    # when
+    stores.payments.commit(second)
+    # then
+    stored = stores.payments.load(PAYMENT_ID)
+    assert stored == second.payment
+    assert stores.payments.events(PAYMENT_ID) == (*first.events, *second.events)
+    assert rebuild(stores.payments.events(PAYMENT_ID)) == stored
+
+
+def test_payment_absent_is_none_without_events(stores: Stores) -> None:
+    assert stores.payments.load("pi_none") is None
+    assert stores.payments.events("pi_none") == ()
+    assert stores.payments.load_many([]) == {}
+
+
+def test_payments_read_together_leave_out_the_missing(stores: Stores) -> None:
+    # given
+    stores.payments.commit(change(None, CREATED))
+    # then
+    found = stores.payments.load_many([PAYMENT_ID, "pi_none", PAYMENT_ID])
+    assert set(found) == {PAYMENT_ID}
+
+
+def test_payment_events_stay_in_order_beyond_nine_and_ninety_nine(stores: Stores) -> None:
+    # given
+    before = None
+    for number in range(105):
+        draft = CREATED if before is None else updated(str(number))
+        made = change(before, draft)
+        stores.payments.commit(made)
+        before = made.payment
+    # then
+    versions = [event.version for event in stores.payments.events(PAYMENT_ID)]
+    assert versions == list(range(1, 106))
+
+
+def test_payment_second_writer_of_a_version_loses_and_nothing_of_its_change_lands(
+    stores: Stores,
+) -> None:
+    # given
+    created = change(None, CREATED)
+    stores.payments.commit(created)
+    winner = change(created.payment, updated("winner"))
+    stores.payments.commit(winner)
+    confirmed = change(created.payment, CONFIRMED)
+    document = DocumentWrite(customer())
+    entry = ListEntry("charge", 1, CHARGE_ID)
+    loser = replace(
+        confirmed,
+        journals=hold(confirmed.payment),
+        listed=(entry,),
+        documents=(document,),
+        claim=claim(stores),
+    )
+    # when
+    with pytest.raises(VersionConflictError):
+        stores.payments.commit(loser)
+    # then
+    assert stores.payments.load(PAYMENT_ID) == winner.payment
+    assert stores.payments.events(PAYMENT_ID) == (*created.events, *winner.events)
+    assert list(stores.ledger.journals(SCOPE)) == []
+    assert stores.documents.page(SCOPE, "charge", PageQuery()) == Page()
+    assert stores.documents.get("cus_1") is None
+    assert stores.idempotency.find("key-1") is None
+
+
+def test_payment_created_twice_is_refused(stores: Stores) -> None:
+    # given
+    stores.payments.commit(change(None, CREATED))
+    # then
+    with pytest.raises(VersionConflictError):
+        stores.payments.commit(change(None, CREATED, updated("again")))
+    assert len(stores.payments.events(PAYMENT_ID)) == 1
+
+
+def test_payment_claim_in_use_lands_nothing(stores: Stores) -> None:
+    # given
+    commit_with(stores, claim(stores, answer=ANSWER))
+    made = replace(change(None, CREATED), claim=claim(stores))
+    # when
+    with pytest.raises(KeyInUseError):
+        stores.payments.commit(made)
+    # then
+    assert stores.payments.load(PAYMENT_ID) is None
+    assert stores.payments.events(PAYMENT_ID) == ()
+    assert stores.documents.page(SCOPE, "payment_intent", PageQuery()) == Page()
+
+
+def test_payment_conflict_of_version_and_claim_is_a_key_in_use(stores: Stores) -> None:
+    # given
+    made = replace(change(None, CREATED), claim=claim(stores))
+    stores.payments.commit(made)
+    # then
+    with pytest.raises(KeyInUseError):
+        stores.payments.commit(made)
+
+
+def test_payment_commit_writes_rows_documents_and_claim(stores: Stores) -> None:
+    # given
+    asked = claim(stores)
+    method = Document("pm_1", "payment_method", "acct_1", False, 1, 1_790_000_000_000, {"a": 1})
+    listed = DocumentWrite(method, (ListEntry("payment_method", 1_790_000_000_000, "pm_1"),))
+    made = replace(change(None, CREATED), documents=(listed,), claim=asked)
+    # when
+    stores.payments.commit(made)
+    # then
+    assert stores.documents.page(SCOPE, "payment_intent", PageQuery()).ids == (PAYMENT_ID,)
+    assert stores.documents.page(SCOPE, "payment_method", PageQuery()).ids == ("pm_1",)
+    assert stores.documents.get("pm_1") == method
+    assert stores.idempotency.find("key-1") == asked
+
+
+def test_payment_change_that_used_a_verification_value_is_committed(stores: Stores) -> None:
+    # given
+    made = replace(change(None, CREATED), verification_used="vlt_1")
+    # when
+    stores.payments.commit(made)
+    # then
+    assert stores.payments.load(PAYMENT_ID) == made.payment
+
+
+# --- journals
+
+
+def test_journal_of_an_operation_is_posted_once_for_ever(stores: Stores) -> None:
+    # given
+    created = change(None, CREATED)
+    confirmed = change(created.payment, CONFIRMED)
+    stores.payments.commit(created)
+    stores.payments.commit(replace(confirmed, journals=hold(confirmed.payment)))
+    # when
+    again = change(confirmed.payment, updated("x"))
+    with pytest.raises(VersionConflictError):
+        stores.payments.commit(replace(again, journals=hold(confirmed.payment)))
+    # then
+    assert stores.payments.load(PAYMENT_ID) == confirmed.payment
+    assert list(stores.ledger.journals(SCOPE)) == list(hold(confirmed.payment))
+
+
+def test_journals_are_read_by_account_mode_and_payment(stores: Stores) -> None:
+    # given
+    confirmed = change(None, CREATED, CONFIRMED)
+    journals = hold(confirmed.payment) + hold(confirmed.payment, "other")
+    stores.payments.commit(replace(confirmed, journals=journals))
+    # then
+    assert set(stores.ledger.journals(SCOPE)) == set(journals)
+    assert set(stores.ledger.journals(SCOPE, PAYMENT_ID)) == set(journals)
+    assert list(stores.ledger.journals(SCOPE, PAYMENT_ID[:-1])) == []
+    assert list(stores.ledger.journals(SCOPE, "pi_none")) == []
+    assert list(stores.ledger.journals(Scope("acct_2", livemode=False))) == []
+    assert list(stores.ledger.journals(Scope("acct_1", livemode=True))) == []
+
+
+def test_journals_more_than_one_page_are_all_read(stores: Stores) -> None:
+    # given: more than the 1 MB that a page of DynamoDB holds
+    before: Payment | None = None
+    for number in range(9):
+        drafts = (CREATED, CONFIRMED) if before is None else (updated(str(number)),)
+        made = change(before, *drafts)
+        journals = tuple(hold(made.payment, f"{number}-{n}-{'x' * 900}")[0] for n in range(50))
+        stores.payments.commit(replace(made, journals=journals))
+        before = made.payment
+    # then
+    assert len({journal.id for journal in stores.ledger.journals(SCOPE)}) == 9 * 50
