@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import boto3
@@ -24,13 +24,20 @@ from local.build import ROOT
 from local.home import ACCESS
 from local.progress import stop_with
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
+from shared.adapters.dynamodb_payments import DynamoPaymentStore
+from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite
+from shared.domain.events import Event, EventType
+from shared.domain.payment import Payment
 from shared.edge.auth import key_record_id
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb.client import DynamoDBClient
 
 REGION = "us-east-1"
 ACCOUNT = "acct_1Demo"
 NETWORK_SECRET = "sandbox-network-secret"
-TABLES = ("payments", "objects", "ledger", "vault", "network")
+TABLES = ("payments", "objects", "ledger", "idempotency", "vault", "network")
 QUEUES = ("verification_queue_url", "relay_dead_letters_url", "delivery_queue_url")
 REMAINING_MS = 30_000
 SERVER_TIMEOUT_S = 10
@@ -64,7 +71,7 @@ def load(function: str) -> Handler:
 
 
 @contextmanager
-def stage() -> Iterator[DynamoDocumentStore]:
+def stage() -> Iterator["DynamoDBClient"]:
     """Makes everything a function may need, and says where in the environment."""
     facts = {
         **ACCESS,
@@ -81,13 +88,12 @@ def stage() -> Iterator[DynamoDocumentStore]:
     os.environ.update(facts)
     with mock_aws(), _network() as url:
         os.environ.update({"NETWORK_URL": url, **_tables(), **_queues(), **_secrets()})
-        client = boto3.client("dynamodb", region_name=REGION)
-        yield DynamoDocumentStore(client, "objects", "idempotency")
+        yield boto3.client("dynamodb", region_name=REGION)
 
 
 def _tables() -> dict[str, str]:
     client = boto3.client("dynamodb", region_name=REGION)
-    for name in (*TABLES, "idempotency"):
+    for name in TABLES:
         keys = {"pk": "HASH"} if name == "idempotency" else {"pk": "HASH", "sk": "RANGE"}
         client.create_table(
             TableName=name,
@@ -95,7 +101,7 @@ def _tables() -> dict[str, str]:
             AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
             BillingMode="PAY_PER_REQUEST",
         )
-    return {f"{name.upper()}_TABLE": name for name in (*TABLES, "idempotency")}
+    return {f"{name.upper()}_TABLE": name for name in TABLES}
 
 
 def _queues() -> dict[str, str]:
@@ -184,13 +190,34 @@ def admit(documents: DynamoDocumentStore, event: Mapping[str, Any]) -> None:
     )
 
 
+def restore(payments: DynamoPaymentStore, state: Mapping[str, Any]) -> None:
+    """Stores the payment that a saga's state speaks of, as the step before left it.
+
+    The events that led there are no part of a sample: placeholders stand for them.
+    """
+    reserved = state.get("checks", {}).get("reserve", {}).get("payment")
+    latest = state.get("result", {}).get("payment")
+    before = state.get("order", {}).get("before")
+    snapshot = reserved or latest or before
+    if not snapshot:
+        return
+    payment = Payment.of(snapshot)
+    nobody = {"id": None, "idempotency_key": None}
+    events = tuple(
+        Event(payment.id, version, EventType.PAYMENT_UPDATED, payment.created_ms, {}, nobody)
+        for version in range(1, payment.version + 1)
+    )
+    payments.commit(PaymentChange(before_version=0, payment=payment, events=events))
+
+
 def invoke(function: str, event: Mapping[str, Any]) -> Any:
     """Returns what the function answers to the event, on a stage of its own.
 
     Raises: LookupError when there is no such function; whatever the function raises.
     """
-    with stage() as documents:
-        admit(documents, event)
+    with stage() as client:
+        admit(DynamoDocumentStore(client, "objects", "idempotency"), event)
+        restore(DynamoPaymentStore(client, {name: name for name in TABLES}), event)
         return load(function)(event, Context())
 
 
