@@ -9,7 +9,7 @@ from constructs import Construct
 from stacks.base import FarthingStack
 from stacks.constructs.api import FarthingApi
 from stacks.constructs.function import FarthingFunction, FunctionMaker
-from stacks.constructs.tables import GET, PUT, QUERY, keyed_table
+from stacks.constructs.tables import GET_MANY, PUT, QUERY, keyed_table
 from stacks.stage import Assets, StageConfig
 
 
@@ -80,7 +80,7 @@ class SandboxNetworkStack(FarthingStack):
                 "NETWORK_SECRET_ARN": secret_arn,
             },
         )
-        function.allow(GET + PUT + QUERY, table.table_arn)
+        function.allow(GET_MANY + PUT + QUERY, table.table_arn)
         api = FarthingApi(self, "Api", stage=stage, local_name="network")
         api.route(function, "ANY /v1/{proxy+}")
         self.network = CardNetwork(api.base_url, secret_arn, secret_pattern=secret_arn)

@@ -136,12 +136,11 @@ class NetworkService:
     def _run(self, command: Command) -> Mapping[str, Any]:
         fingerprint = request_fingerprint(command)
         for _ in range(ATTEMPTS_MAX):
-            seen = self._store.answer(command.idempotency_key)
+            seen, state = self._store.recall(command.idempotency_key, command.reference)
             if seen is not None:
                 if seen.fingerprint != fingerprint:
                     raise _ServiceError(409, "key_reused", "the key belongs to another request")
                 return seen.answer
-            state = self._store.authorization(command.reference)
             decision = decide(state, command, self._clock.now_ms())
             if self._store.commit(command.idempotency_key, fingerprint, decision):
                 return answer_to_json(decision.answer)

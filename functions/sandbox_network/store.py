@@ -43,15 +43,24 @@ class NetworkStore:
         self._client = client
         self._table = table
 
-    def answer(self, idempotency_key: str) -> Remembered | None:
-        """Reads the answer to a key, strongly consistent."""
-        data = self._get(f"KEY#{idempotency_key}", "ANSWER")
-        return None if data is None else Remembered(data["fingerprint"], data["answer"])
+    def recall(
+        self, idempotency_key: str, reference: str
+    ) -> tuple[Remembered | None, Authorization | None]:
+        """Reads the answer to a key and the state of an authorization, in one call."""
+        keys = [_key(f"KEY#{idempotency_key}", "ANSWER"), _key(f"AUTH#{reference}", "STATE")]
+        items = dynamodb.batch_get(self._client, self._table, keys)
+        found = {item["sk"]["S"]: dynamodb.load(item, "data") for item in items}
+        answer, state = found.get("ANSWER"), found.get("STATE")
+        return (
+            None if answer is None else Remembered(answer["fingerprint"], answer["answer"]),
+            None if state is None else Authorization.of(state),
+        )
 
     def authorization(self, reference: str) -> Authorization | None:
-        """Reads an authorization, strongly consistent."""
-        data = self._get(f"AUTH#{reference}", "STATE")
-        return None if data is None else Authorization.of(data)
+        """Reads the state of an authorization, strongly consistent."""
+        key = _key(f"AUTH#{reference}", "STATE")
+        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return Authorization.of(dynamodb.load(answer["Item"], "data")) if "Item" in answer else None
 
     def commit(self, idempotency_key: str, fingerprint: str, decision: Decision) -> bool:
         """Writes answer, authorization and transaction, all or nothing.
@@ -94,18 +103,16 @@ class NetworkStore:
         page = [Transaction.of(dynamodb.load(item, "data")) for item in found[:limit]]
         return page, len(found) > limit
 
-    def _get(self, pk: str, sk: str) -> Any | None:
-        item = self._client.get_item(
-            TableName=self._table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
-        ).get("Item")
-        return None if item is None else dynamodb.load(item, "data")
-
     def _put(
         self, pk: str, sk: str, data: Mapping[str, Any], version: int = 1
     ) -> "TransactWriteItemTypeDef":
-        item = {"pk": {"S": pk}, "sk": {"S": sk}, "data": dynamodb.dump(data)}
+        item = {**_key(pk, sk), "data": dynamodb.dump(data)}
         item["version"] = {"N": str(version)}
         return dynamodb.put_version(self._table, item, version - 1)
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def _partitions(transaction: Transaction) -> tuple[str, ...]:
