@@ -41,7 +41,7 @@ def _currency(value: object) -> object:
 
 
 Amount = Annotated[Integer, AfterValidator(_amount)]
-Currency = Annotated[str, BeforeValidator(_currency)]
+Currency = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_currency)]
 Descriptor = Annotated[str, StringConstraints(min_length=1, max_length=22)]
 CaptureMethod = Literal["automatic", "automatic_async", "manual"]
 SetupFutureUsage = Literal["off_session", "on_session"]

@@ -13,8 +13,13 @@ from functions.api_payments.models import (
     UpdatePaymentIntent,
     details_of,
 )
+from functions.api_payments.room import (
+    CONFIRMATION_BYTES_MAX,
+    DETAILS_BYTES_MAX,
+    require_room,
+)
 from functions.api_payments.sagas import SagaStarter
-from functions.api_payments.sources import in_scope, pick_payment, rendered_page, source
+from functions.api_payments.sources import find_payment, pick_payment, rendered_page, source
 from shared.domain.authorization import created_entries, new_payment_method
 from shared.domain.changes import Context, Draft, PaymentChange, advance
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
@@ -90,6 +95,7 @@ class PaymentIntents:
         )
         method = self._method(request, references, params.payment_method)
         created = _created_data(request, payment_id, method)
+        require_room(created, bytes_max=DETAILS_BYTES_MAX)
         if not params.confirm:
             return self._create_only(request, payment_id, created, method)
         if method is None:
@@ -100,6 +106,7 @@ class PaymentIntents:
                 param="payment_method",
             )
         order = _pay_order(params, method, references, create=created)
+        require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
         return self.sagas.run(PAY, request, payment_id, order, _answer)
 
     def _create_only(
@@ -151,6 +158,8 @@ class PaymentIntents:
         if not update["details"]:
             del update["details"]
         order = _pay_order(params, method, references, before=payment, update=update)
+        if not request.resumed:
+            require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
         return self.sagas.run(PAY, request, payment.id, order, _answer)
 
     def retrieve(self, request: Request[NoParams]) -> Reply:
@@ -169,6 +178,7 @@ class PaymentIntents:
         context = Context(request.now_ms, request.request_id, request.idempotency_key)
         draft: Draft = (EventType.PAYMENT_UPDATED, {"changes": changes})
         after, events = advance(payment, payment.id, [draft], context)
+        require_room(after.details, bytes_max=DETAILS_BYTES_MAX)
         reply = Reply(200, wire.payment_intent(after))
         change = PaymentChange(
             payment.version,
@@ -238,13 +248,13 @@ class PaymentIntents:
 
     def _load(self, request: Request[Any]) -> Payment:
         payment_id = request.path["id"]
-        payment = in_scope(self.payments.load(payment_id), request.scope)
+        payment = find_payment(self.payments, payment_id, request.scope)
         if payment is None:
             raise no_such("payment_intent", payment_id, "intent")
         return payment
 
     def _created_ms(self, payment_id: str, scope: Scope) -> int | None:
-        payment = in_scope(self.payments.load(payment_id), scope)
+        payment = find_payment(self.payments, payment_id, scope)
         return payment.created_ms if payment else None
 
     def _references(

@@ -1,13 +1,15 @@
 """Refunds and charges: create, retrieve, list."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from functions.api_payments.models import CreateRefund, ListCharges, ListRefunds
+from functions.api_payments.room import REFUND_BYTES_MAX, require_room
 from functions.api_payments.sagas import SagaStarter
 from functions.api_payments.sources import (
-    in_scope,
-    owner,
+    find_owner,
+    find_payment,
     pick_charge,
     pick_refund,
     rendered_page,
@@ -16,7 +18,7 @@ from functions.api_payments.sources import (
 from shared.domain.documents import Page, PageQuery, Scope
 from shared.domain.errors import RejectedError, UnknownOutcomeError
 from shared.domain.ids import refund_id
-from shared.domain.payment import Payment, RefundStatus
+from shared.domain.payment import Charge, Payment, Refund, RefundStatus
 from shared.domain.ports import DocumentStore, PaymentStore
 from shared.domain.refund import check_refund
 from shared.domain.saga import REFUND
@@ -47,14 +49,15 @@ class Refunds:
         """Refunds a payment, in full or in part."""
         payment = self._refundable(request)
         created_id = refund_id(payment.id, request.new_id("re"))
-        if payment.refund(created_id) is None:
-            check_refund(payment, request.params.amount)
         order = {
             "refund_id": created_id,
             "amount_minor": request.params.amount,
             "reason": request.params.reason,
             "metadata": merge_metadata({}, request.params.metadata),
         }
+        if payment.refund(created_id) is None:
+            check_refund(payment, request.params.amount)
+            require_room(payment.to_dict(), order, bytes_max=REFUND_BYTES_MAX)
 
         def answer(after: Payment) -> Reply:
             refund = after.refund(created_id)
@@ -76,11 +79,11 @@ class Refunds:
             )
         payment = None
         if params.payment_intent is not None:
-            payment = self._load(params.payment_intent, request.scope)
+            payment = find_payment(self.payments, params.payment_intent, request.scope)
             if payment is None:
                 raise missing_reference("payment_intent", params.payment_intent, "payment_intent")
         if params.charge is not None:
-            payment_of_charge = self._load(params.charge, request.scope)
+            payment_of_charge = find_owner(self.payments, params.charge, request.scope)
             if payment_of_charge is None or payment_of_charge.charge(params.charge) is None:
                 raise missing_reference("charge", params.charge, "charge")
             if payment is not None and payment.id != payment_of_charge.id:
@@ -116,11 +119,13 @@ class Refunds:
     def list_refunds(self, request: Request[ListRefunds]) -> Reply:
         """Lists refunds, newest first, of the account or of one payment or charge."""
         params, scope = request.params, request.scope
-        query = page_query(params, lambda name: self._created_ms(name, scope), noun="refund")
+        query = page_query(
+            params, lambda name: self._created_ms(name, Payment.refund, scope), noun="refund"
+        )
         if params.payment_intent is None and params.charge is None:
             page = self.documents.page(scope, "refund", query)
         else:
-            payment = self._load(params.payment_intent or params.charge or "", scope)
+            payment = self._filtered(params.payment_intent, params.charge, scope)
             rows = [
                 (refund.created_ms, refund.id)
                 for refund in (payment.refunds if payment else ())
@@ -133,9 +138,13 @@ class Refunds:
     def list_charges(self, request: Request[ListCharges]) -> Reply:
         """Lists charges, newest first, of the account, a customer or one payment."""
         params, scope = request.params, request.scope
-        query = page_query(params, lambda name: self._created_ms(name, scope), noun="charge")
+        query = page_query(
+            params, lambda name: self._created_ms(name, Payment.charge, scope), noun="charge"
+        )
         if params.payment_intent is not None:
-            payment = self._load(params.payment_intent, scope)
+            payment = find_payment(self.payments, params.payment_intent, scope)
+            if payment is not None and params.customer not in {None, payment.customer}:
+                payment = None
             rows = [(c.created_ms, c.id) for c in (payment.charges if payment else ())]
             page = _page_of(rows, query)
         else:
@@ -144,15 +153,22 @@ class Refunds:
         data = rendered_page(page, source(self.payments, pick_charge), scope)
         return Reply(200, list_reply("/v1/charges", data, has_more=page.has_more))
 
-    def _load(self, object_id: str, scope: Scope) -> Payment | None:
-        name = owner(object_id)
-        return in_scope(self.payments.load(name), scope) if name else None
+    def _filtered(
+        self, payment_intent: str | None, charge: str | None, scope: Scope
+    ) -> Payment | None:
+        """Finds the one payment that a list is narrowed to."""
+        if payment_intent is not None:
+            return find_payment(self.payments, payment_intent, scope)
+        return find_owner(self.payments, charge or "", scope)
 
-    def _created_ms(self, object_id: str, scope: Scope) -> int | None:
-        payment = self._load(object_id, scope)
-        if payment is None:
-            return None
-        found = payment.charge(object_id) or payment.refund(object_id)
+    def _created_ms(
+        self,
+        object_id: str,
+        find: Callable[[Payment, str], Charge | Refund | None],
+        scope: Scope,
+    ) -> int | None:
+        payment = find_owner(self.payments, object_id, scope)
+        found = find(payment, object_id) if payment else None
         return found.created_ms if found else None
 
 

@@ -1,5 +1,6 @@
 """Payments, charges and refunds as objects that other objects name, for expansion and lists."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from shared.domain.payment import Payment
 from shared.domain.ports import PaymentStore
 from shared.edge.load import Json, Source
 from shared.wire import payments as wire
+
+# What has not this form is no key of the store, and might be one that it refuses.
+_ID = re.compile(r"[a-z]{2}_[0-9A-Za-z]{1,64}")
 
 # Finds and renders an object of a payment by id.
 Pick = Callable[[Payment, str], Json | None]
@@ -41,12 +45,25 @@ def pick_refund(payment: Payment, refund_id: str) -> Json | None:
 
 def owner(object_id: str) -> str | None:
     """Names the payment that an id belongs to, or None where it has no such form."""
+    if not _ID.fullmatch(object_id):
+        return None
     if object_id.startswith("pi_"):
         return object_id
     try:
         return payment_id_of(object_id)
     except NotFoundError:
         return None
+
+
+def find_payment(payments: PaymentStore, payment_id: str, scope: Scope) -> Payment | None:
+    """Reads the scope's payment of this very id, or None."""
+    return find_owner(payments, payment_id, scope) if payment_id.startswith("pi_") else None
+
+
+def find_owner(payments: PaymentStore, object_id: str, scope: Scope) -> Payment | None:
+    """Reads the scope's payment that an id belongs to, whether it has such an object or not."""
+    name = owner(object_id)
+    return in_scope(payments.load(name), scope) if name else None
 
 
 def source(payments: PaymentStore, pick: Pick) -> Source:

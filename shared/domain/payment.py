@@ -271,8 +271,11 @@ def _updated(payment: Payment, data: Data, _: Event) -> Payment:
     changes = dict(data["changes"])
     changes["details"] = {**payment.details, **changes.get("details", {})}
     updated = replace(payment, **changes)
-    if payment.status in _UNCONFIRMED:
-        updated = replace(updated, status=_unconfirmed_status(updated.payment_method))
+    # Another payment method makes the authentication of the one before pointless.
+    starts_over = payment.status is PaymentStatus.REQUIRES_ACTION and "payment_method" in changes
+    if payment.status in _UNCONFIRMED or starts_over:
+        status = _unconfirmed_status(updated.payment_method)
+        updated = replace(updated, status=status, next_action=None)
     return updated
 
 
