@@ -13,6 +13,8 @@ NAME = "ministack"
 START_TIMEOUT_S = 30
 READY_TIMEOUT_S = 2
 POLL_S = 0.05
+# How long an idle function's process is kept: starting one costs more than keeping it.
+WARM_S = 3_600
 
 
 class StartError(Exception):
@@ -31,6 +33,7 @@ def environment(home: Home, port: int) -> dict[str, str]:
         "GATEWAY_PORT": str(port),
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
+        "LAMBDA_WARM_TTL_SECONDS": str(WARM_S),
         "LOG_LEVEL": "WARNING",
         "MINISTACK_ACCOUNT_ID": AWS_ACCOUNT,
         "MINISTACK_REGION": regions()[0],

@@ -17,6 +17,10 @@ HEAD_BYTES_MAX = 65_536
 CHUNK_BYTES = 65_536
 CLIENTS_MAX = 512
 POOL_MAX = 64
+# The emulator starts a process for every invocation that runs beside another. A burst of cold
+# ones takes a small machine longer than the functions' own timeouts allow; a few at a time keep
+# every core busy and let the processes be used again. The rest wait their turn.
+IN_FLIGHT_MAX = 8
 CONNECT_TIMEOUT_S = 5
 UPSTREAM_TIMEOUT_S = 60
 CLIENT_IDLE_TIMEOUT_S = 75
@@ -159,10 +163,14 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 @dataclass(slots=True)
 class Upstream:
-    """Keeps connections to one address, most recently used first."""
+    """Keeps connections to one address, most recently used first.
+
+    Args: slots: how many requests may be under way.
+    """
 
     host: str
     port: int
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT_MAX))
     _idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = field(
         default_factory=list
     )
@@ -241,7 +249,8 @@ class Proxy:
                 request = await _read_head(reader, is_response=False)
             if not request.start[1].startswith(b"/"):
                 raise BadMessageError("the request target must be a path")
-            return await self._forward(request, reader, writer)
+            async with self._upstream.slots:
+                return await self._forward(request, reader, writer)
         except TimeoutError:
             return False
         except asyncio.LimitOverrunError:
