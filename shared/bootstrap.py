@@ -23,6 +23,8 @@ READ_TIMEOUT_S = 3
 ATTEMPTS_MAX = 2
 # Longer than a saga's own bound: giving up earlier would leave a running payment unanswered.
 SAGA_READ_TIMEOUT_S = 27
+# A function that is asked may have to start first.
+COLD_FUNCTION_TIMEOUT_S = 10
 SAGA_NAMES = ("pay", "capture", "cancel", "refund")
 
 settings = functools.cache(Settings)
@@ -111,5 +113,6 @@ def sandbox_cards() -> "VaultSandboxCards":
     """Composes the description of the sandbox's test cards."""
     from shared.adapters.sandbox_cards import VaultSandboxCards
 
-    client = session().client("lambda", config=client_config())
+    config = client_config().merge(Config(read_timeout=COLD_FUNCTION_TIMEOUT_S))
+    client = session().client("lambda", config=config)
     return VaultSandboxCards(client, settings()["TOKENIZE_FUNCTION_NAME"])

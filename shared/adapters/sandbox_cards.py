@@ -4,6 +4,8 @@ import json
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from shared.domain.cards import CardSummary
 from shared.domain.errors import TransientError
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from types_boto3_lambda.client import LambdaClient
 
 _CACHED_MAX = 1_000
+_UNAVAILABLE = "The vault is not available; try again."
 
 
 class VaultSandboxCards:
@@ -34,11 +37,14 @@ class VaultSandboxCards:
         return self._known[key]
 
     def _ask(self, alias: str, account: str) -> CardSummary | None:
-        answer = self._client.invoke(
-            FunctionName=self._function,
-            Payload=json.dumps({"describe_alias": alias, "account": account}),
-        )
+        try:
+            answer = self._client.invoke(
+                FunctionName=self._function,
+                Payload=json.dumps({"describe_alias": alias, "account": account}),
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise TransientError(_UNAVAILABLE) from error
         if "FunctionError" in answer:
-            raise TransientError("The vault is not available; try again.")
+            raise TransientError(_UNAVAILABLE)
         described = json.loads(answer["Payload"].read())
         return CardSummary.of(described) if described else None
