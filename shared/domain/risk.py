@@ -49,8 +49,10 @@ class RulesScorer:
             "country_mismatch": 15 * _is_foreign(features),
             "large_amount": 20 * (features.amount_minor >= _LARGE_AMOUNT_MINOR),
         }
-        # Normal cards never reach the elevated level by amount and country alone.
-        score = min(SCORE_MAX, 5 + sum(points.values()))
+        # Amount and country alone never lift a normal card to the elevated level, nor an elevated
+        # one, which test cards promise to be paid, to the highest.
+        ceiling = SCORE_MAX if features.network_risk == "highest" else _HIGHEST_FROM - 1
+        score = min(ceiling, 5 + sum(points.values()))
         level = _level(score)
         return RiskScore(
             score=score,
