@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from shared.domain.documents import Document
 from shared.domain.events import EventType
-from shared.domain.ids import derive_id, event_id
+from shared.domain.ids import event_id
 from shared.domain.payment import (
     Charge,
     ChargeStatus,
@@ -81,8 +81,7 @@ def announce_document(before: Document | None, after: Document) -> tuple[Announc
         return ()
     return tuple(
         Announcement(
-            # A payment's body may be a document's too: both are made from one request's key.
-            id=derive_id("evt", after.id, str(after.version), str(ordinal)),
+            id=event_id(after.id, after.version, ordinal),
             type=draft.type,
             kind=draft.kind,
             object_id=draft.object_id,

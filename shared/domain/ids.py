@@ -58,7 +58,8 @@ def refund_id(payment_id: str, *parts: str) -> str:
 def event_id(object_id: str, version: int, ordinal: int) -> str:
     """Names the event object for the n-th announcement of an object's version.
 
-    Events of a payment start with the payment's body; those of other objects derive from the id.
+    The ids of one object's events sort in the order of its changes, which their times, of whole
+    seconds, do not.
     """
     return f"evt_{body(object_id)[:BODY_LENGTH]}{version:05d}{ordinal}"
 

@@ -1,14 +1,16 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.announcements import announce_document, announce_payment
+from shared.domain.announcements import SILENT, announce_document, announce_payment
 from shared.domain.changes import Draft
 from shared.domain.documents import Document
 from shared.domain.events import EventType
 from shared.domain.payment import Payment
+from shared.wire import objects
 from shared.wire.events import RETENTION_S, announcement_detail, event_write, previous_attributes
 from tests.support.payments import (
     ACTION_REQUIRED,
@@ -89,6 +91,57 @@ def test_change_of_payment_is_announced_as(
     assert [announcement.type for announcement in announced] == expected
 
 
+CAPTURE_REQUESTED: Draft = (
+    EventType.CAPTURE_REQUESTED,
+    {"amount_minor": 1500, "operation_key": None, "due_at_ms": 1, "reason": None},
+)
+CANCELLATION_REQUESTED: Draft = (EventType.CANCELLATION_REQUESTED, CAPTURE_REQUESTED[1])
+SILENT_DRAFTS: tuple[Draft, ...] = (
+    (EventType.PAYMENT_UPDATED, {"changes": {"payment_method": None}}),
+    (EventType.PAYMENT_UPDATED, {"changes": {"payment_method": "pm_2"}}),
+    CONFIRMED,
+    CAPTURE_REQUESTED,
+    (EventType.CAPTURE_REFUSED, {"message": "no"}),
+    CANCELLATION_REQUESTED,
+    (EventType.CANCELLATION_REFUSED, {"message": "no"}),
+    SETTLED,
+)
+
+
+def test_silent_events_are_all_tried() -> None:
+    assert {event_type for event_type, _ in SILENT_DRAFTS} == SILENT
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        (CREATED,),
+        (CREATED, CONFIRMED),
+        (CREATED, CONFIRMED, ACTION_REQUIRED),
+        (CREATED, CONFIRMED, DECLINED),
+        (CREATED, CONFIRMED, OUTCOME_UNKNOWN),
+        HELD,
+        (*HELD, CAPTURE_REQUESTED),
+        (*HELD, CANCELED),
+        PAID,
+        REFUNDING,
+        (*REFUNDING, SUCCEEDED),
+        (*REFUNDING, FAILED),
+    ],
+)
+@pytest.mark.parametrize("first", SILENT_DRAFTS)
+@pytest.mark.parametrize("second", [None, *SILENT_DRAFTS])
+def test_change_of_silent_events_is_announced_as_nothing(
+    before: tuple[Draft, ...], first: Draft, second: Draft | None
+) -> None:
+    # given a payment in any state
+    was = state(before)
+    # when silent events change it, even where the platform would not let them
+    became = after(was, first, *([second] if second else []))
+    # then
+    assert announce_payment(was, became) == ()
+
+
 def test_announcements_of_one_change_have_the_same_distinct_ids_every_time() -> None:
     was = state(HELD)
     became = after(was, CAPTURED)
@@ -99,11 +152,11 @@ def test_announcements_of_one_change_have_the_same_distinct_ids_every_time() -> 
     assert all(announcement.startswith(f"evt_{PAYMENT_ID[3:]}") for announcement in ids)
 
 
-def test_ids_of_documents_differ_from_those_of_payments_with_the_same_body() -> None:
-    payment = after(None, CREATED)
-    customer = replace(CUSTOMER, id=f"cus_{PAYMENT_ID[3:]}")
-    ids = {announce_payment(None, payment)[0].id, announce_document(None, customer)[0].id}
-    assert len(ids) == 2
+def test_ids_of_a_documents_events_sort_in_the_order_of_its_changes() -> None:
+    versions = [replace(CUSTOMER, version=version) for version in range(1, 12)]
+    changes = pairwise([None, *versions])
+    ids = [announce_document(before, became)[0].id for before, became in changes if became]
+    assert ids == sorted(ids)
 
 
 @pytest.mark.parametrize(
@@ -137,13 +190,13 @@ def test_change_of_document_is_announced_as(
 
 def test_event_of_a_deleted_customer_tells_what_it_was() -> None:
     deleted = replace(CUSTOMER, version=2, data={"deleted": True})
-    event = event_write(announce_document(CUSTOMER, deleted)[0], 7_000).document
+    event = event_write(announce_document(CUSTOMER, deleted)[0], 7_000, []).document
     assert event.data["data"]["object"]["email"] == "a@b.c"
 
 
 def test_event_of_an_update_tells_the_previous_attributes() -> None:
     updated = replace(CUSTOMER, version=2, data={"email": "d@e.f", "metadata": {"k": "v"}})
-    event = event_write(announce_document(CUSTOMER, updated)[0], 7_000).document
+    event = event_write(announce_document(CUSTOMER, updated)[0], 7_000, []).document
     assert event.data["data"]["previous_attributes"] == {
         "email": "a@b.c",
         "metadata": {"k": None},
@@ -152,7 +205,7 @@ def test_event_of_an_update_tells_the_previous_attributes() -> None:
 
 def test_event_of_a_payment_tells_the_request_and_expires() -> None:
     payment = after(None, CREATED)
-    write = event_write(announce_payment(None, payment)[0], 7_000)
+    write = event_write(announce_payment(None, payment)[0], 7_000, [])
     event = write.document
     assert event.data["request"] == {"id": "req_1", "idempotency_key": "key_1"}
     assert event.data["data"]["object"]["id"] == PAYMENT_ID
@@ -166,13 +219,28 @@ def test_event_of_a_payment_tells_the_request_and_expires() -> None:
         "event": event.id,
         "object": PAYMENT_ID,
         "created": 7,
+        "endpoints": [],
+        "webhooks": False,
     }
+
+
+def test_event_names_the_endpoints_to_tell_to_the_bus_and_not_to_the_merchant() -> None:
+    # given
+    announcement = announce_document(None, CUSTOMER)[0]
+    # when
+    event = event_write(announcement, 7_000, ["we_1", "we_2"]).document
+    # then
+    detail = announcement_detail(event)
+    assert (detail["endpoints"], detail["webhooks"]) == (["we_1", "we_2"], True)
+    told = objects.event(event)
+    assert told["pending_webhooks"] == 2
+    assert "endpoints" not in told
 
 
 def test_event_of_a_refunded_charge_tells_the_amount_refunded_before() -> None:
     was = state(REFUNDING)
     announced = announce_payment(was, after(was, SUCCEEDED))[1]
-    told = event_write(announced, 7_000).document.data["data"]
+    told = event_write(announced, 7_000, []).document.data["data"]
     assert told["object"]["id"] == CHARGE_ID
     assert told["object"]["amount_refunded"] == 500
     assert told["previous_attributes"] == {"amount_refunded": 0}
@@ -181,8 +249,8 @@ def test_event_of_a_refunded_charge_tells_the_amount_refunded_before() -> None:
 def test_event_of_a_captured_charge_tells_that_it_was_not() -> None:
     was = state(HELD)
     announced = announce_payment(was, after(was, CAPTURED))[0]
-    previous = event_write(announced, 7_000).document.data["data"]["previous_attributes"]
-    assert previous == {"amount_captured": 0, "captured": False}
+    told = event_write(announced, 7_000, []).document.data["data"]
+    assert told["previous_attributes"] == {"amount_captured": 0, "captured": False}
 
 
 JSON_OBJECTS = st.dictionaries(
