@@ -52,3 +52,15 @@ def platform() -> Platform:
     summary = home.read(home.summary.name)
     assert summary, f"no platform is running in {home.folder}: start it with make up"
     return Platform(home, summary)
+
+
+@pytest.fixture(scope="module")
+def merchant(platform: Platform) -> dict[str, str]:
+    """A merchant of the module's own, whose store is empty at first."""
+    return platform.merchant()
+
+
+@pytest.fixture(scope="module")
+def client(platform: Platform, merchant: Mapping[str, str]) -> stripe.StripeClient:
+    """Stripe's SDK for the module's merchant."""
+    return platform.client(merchant)

@@ -1,0 +1,100 @@
+"""Talking to a running platform: raw HTTP, whole lists, and waiting for what follows an answer."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import stripe
+
+TIMEOUT_S = 30
+WAIT_S_MAX = 30
+POLL_S = 0.1
+PAGES_MAX = 50
+FORM = "application/x-www-form-urlencoded"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        """The JSON value."""
+        return json.loads(self.text)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """Stripe's error object."""
+        return dict(self.body["error"])
+
+
+@dataclass(frozen=True)
+class Wire:
+    """Sends requests as they are, without an SDK that would put them right.
+
+    Args: key: sent as a bearer token; None sends no authorization.
+    """
+
+    base: str
+    key: str | None
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        body: bytes | str | Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Sends one request on a connection of its own; a mapping is sent as a form."""
+        sent = {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
+        if isinstance(body, Mapping):
+            body = urlencode(body)
+        if body is not None:
+            sent["Content-Type"] = FORM
+        connection = http.client.HTTPConnection(urlsplit(self.base).netloc, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, target, body=body, headers={**sent, **(headers or {})})
+            answer = connection.getresponse()
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, names, answer.read().decode())
+        finally:
+            connection.close()
+
+
+def eventually(read: Callable[[], T], holds: Callable[[T], bool]) -> T:
+    """Reads until the value is what it should become.
+
+    Raises: AssertionError with the last value when it does not within WAIT_S_MAX.
+    """
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not holds(value := read()):
+        assert time.monotonic() < deadline, f"still not after {WAIT_S_MAX} s: {value}"
+        time.sleep(POLL_S)
+    return value
+
+
+def read_json(client: stripe.StripeClient, target: str) -> Any:
+    """Reads one of Farthing's own resources through the SDK's raw request."""
+    return json.loads(client.raw_request("get", target).body)
+
+
+def read_all(client: stripe.StripeClient, path: str, **filters: str) -> list[dict[str, Any]]:
+    """Reads all pages of one of Farthing's own lists."""
+    found: list[dict[str, Any]] = []
+    for _ in range(PAGES_MAX):
+        after = {"starting_after": found[-1]["id"]} if found else {}
+        page = read_json(client, f"{path}?{urlencode({**filters, **after, 'limit': 100})}")
+        found += page["data"]
+        if not page["has_more"]:
+            return found
+    raise AssertionError(f"{path} has more than {PAGES_MAX} pages")
