@@ -1,0 +1,150 @@
+"""Requests that race each other: one of them wins, and the network and the ledger agree on it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pytest
+import stripe
+
+from tests.e2e.conftest import Platform
+from tests.support.live import TIMEOUT_S, read_all, read_json
+
+pytestmark = pytest.mark.e2e
+
+THREADS = 8
+RACES = 3
+RETRIES = 8
+ORDER: Any = {
+    "amount": 2_000,
+    "currency": "usd",
+    "payment_method": "pm_card_visa",
+    "confirm": True,
+}
+ORDER_TO_CAPTURE: Any = {**ORDER, "capture_method": "manual"}
+ORDER_TO_CONFIRM: Any = {**ORDER, "confirm": False}
+
+T = TypeVar("T")
+
+
+def at_once(calls: Sequence[Callable[[], T]]) -> list[T | stripe.StripeError]:
+    """Makes all calls at the same moment; returns what each returned or was refused with."""
+    barrier = threading.Barrier(len(calls), timeout=TIMEOUT_S)
+
+    def run(call: Callable[[], T]) -> T | stripe.StripeError:
+        barrier.wait()
+        try:
+            return call()
+        except stripe.StripeError as error:
+            return error
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def network_types(client: stripe.StripeClient, payment_id: str) -> list[str]:
+    """Reads what the network did for a payment, oldest first."""
+    path = "/v1/test_helpers/network_transactions"
+    return [item["type"] for item in read_all(client, path, payment_intent=payment_id)][::-1]
+
+
+def test_same_key_at_once_makes_one_payment(platform: Platform) -> None:
+    # given
+    merchant = platform.merchant()
+    client = platform.client(merchant)
+    patient = stripe.StripeClient(
+        merchant["secret_key"],
+        base_addresses={"api": platform.base},
+        http_client=stripe.RequestsClient(timeout=TIMEOUT_S),
+        max_network_retries=RETRIES,
+    )
+    options: stripe.RequestOptions = {"idempotency_key": "once"}
+    # when
+    paid = at_once([lambda: patient.v1.payment_intents.create(ORDER, options)] * THREADS)
+    # then
+    payments = [payment for payment in paid if isinstance(payment, stripe.PaymentIntent)]
+    assert len(payments) == THREADS, paid
+    assert {(payment.id, payment.status) for payment in payments} == {(payments[0].id, "succeeded")}
+    assert [payment.id for payment in client.v1.payment_intents.list().data] == [payments[0].id]
+    assert network_types(client, payments[0].id) == ["sale"]
+    assert len(client.v1.charges.list().data) == 1
+
+
+def test_same_key_at_once_is_refused_to_the_impatient_as_in_use(
+    client: stripe.StripeClient,
+) -> None:
+    # given
+    options: stripe.RequestOptions = {"idempotency_key": "once-only"}
+    # when
+    answers = at_once([lambda: client.v1.payment_intents.create(ORDER, options)] * THREADS)
+    # then
+    paid = {answer.id for answer in answers if isinstance(answer, stripe.PaymentIntent)}
+    refused = [answer for answer in answers if isinstance(answer, stripe.StripeError)]
+    assert len(paid) == 1
+    for error in refused:
+        assert (error.http_status, error.error and error.error.code) == (
+            409,
+            "idempotency_key_in_use",
+        )
+    assert network_types(client, paid.pop()) == ["sale"]
+
+
+@pytest.mark.parametrize("_race", range(RACES))
+def test_two_full_refunds_at_once_give_the_money_back_once(
+    client: stripe.StripeClient, _race: int
+) -> None:
+    # given
+    payment = client.v1.payment_intents.create(ORDER)
+    # when
+    answers = at_once([lambda: client.v1.refunds.create({"payment_intent": payment.id})] * 2)
+    # then
+    assert [isinstance(answer, stripe.Refund) for answer in answers].count(True) == 1, answers
+    refused = next(answer for answer in answers if isinstance(answer, stripe.StripeError))
+    assert refused.http_status in {400, 429}
+    assert network_types(client, payment.id) == ["sale", "refund"]
+    charge = client.v1.charges.retrieve(str(payment.latest_charge))
+    assert (charge.amount_refunded, charge.refunded) == (2_000, True)
+
+
+@pytest.mark.parametrize("_race", range(RACES))
+def test_capture_against_cancel_lets_one_win(client: stripe.StripeClient, _race: int) -> None:
+    # given
+    intents = client.v1.payment_intents
+    payment = intents.create(ORDER_TO_CAPTURE)
+    # when
+    answers = at_once([lambda: intents.capture(payment.id), lambda: intents.cancel(payment.id)])
+    # then
+    won = [answer for answer in answers if isinstance(answer, stripe.PaymentIntent)]
+    assert len(won) == 1, answers
+    refused = next(answer for answer in answers if isinstance(answer, stripe.StripeError))
+    assert refused.http_status in {400, 429}
+    ended = intents.retrieve(payment.id)
+    assert ended.status == won[0].status
+    expected = {"succeeded": "capture", "canceled": "void"}
+    assert network_types(client, payment.id) == ["authorization", expected[ended.status]]
+
+
+@pytest.mark.parametrize("_race", range(RACES))
+def test_confirm_twice_at_once_charges_once(client: stripe.StripeClient, _race: int) -> None:
+    # given
+    intents = client.v1.payment_intents
+    payment = intents.create(ORDER_TO_CONFIRM)
+    # when
+    answers = at_once([lambda: intents.confirm(payment.id)] * 2)
+    # then
+    won = [answer for answer in answers if isinstance(answer, stripe.PaymentIntent)]
+    assert [answer.status for answer in won] == ["succeeded"], answers
+    assert network_types(client, payment.id) == ["sale"]
+
+
+def test_books_after_all_races_are_balanced(client: stripe.StripeClient) -> None:
+    totals = read_json(client, "/v1/ledger/trial_balance")["totals"]
+    assert [total["net"] for total in totals] == [0]
+    network = read_all(client, "/v1/test_helpers/network_transactions")
+    taken = sum(item["amount"] for item in network if item["type"] in {"sale", "capture"})
+    given_back = sum(item["amount"] for item in network if item["type"] == "refund")
+    rows = read_json(client, "/v1/ledger/trial_balance")["data"]
+    receivable = next(row for row in rows if row["account"].startswith("1100:"))
+    assert (receivable["debits"], receivable["credits"]) == (taken, given_back)
+    assert receivable["pending_debits"] == receivable["pending_credits"]
