@@ -27,6 +27,7 @@ from shared.domain.work import (
     conflicting,
     done,
     is_same_request,
+    may_have_been_sent,
     refused,
     written_by_this_run,
 )
@@ -57,7 +58,7 @@ def run(
         payment = written
     if payment.pending is None:
         return done(payment)
-    return _capture(payment, work, payments, provider, clock)
+    return _capture(state, payment, work, payments, provider, clock)
 
 
 def _request(work: Work, payments: PaymentStore, clock: Clock) -> Payment:
@@ -89,7 +90,12 @@ def _is_capturing(payment: Payment) -> bool:
 
 
 def _capture(
-    payment: Payment, work: Work, payments: PaymentStore, provider: CardProvider, clock: Clock
+    state: Mapping[str, Any],
+    payment: Payment,
+    work: Work,
+    payments: PaymentStore,
+    provider: CardProvider,
+    clock: Clock,
 ) -> dict[str, Any]:
     charge = payment.latest_charge
     pending = payment.pending
@@ -99,6 +105,8 @@ def _capture(
     except UnknownOutcomeError:
         return done(payment)
     except ProviderUnavailableError:
+        if may_have_been_sent(state):
+            return done(payment)
         _record(payment, work, payments, clock, None)
         return refused(_UNAVAILABLE, began=True)
     after = _record(payment, work, payments, clock, answer)

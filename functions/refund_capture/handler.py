@@ -16,7 +16,7 @@ from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import ProviderStatus, idempotency_key
 from shared.domain.refund import record_failure, record_success
 from shared.domain.saga import REFUND, Outcome
-from shared.domain.work import Work, commit_latest, done
+from shared.domain.work import Work, commit_latest, done, may_have_been_sent
 from shared.observability import step
 
 
@@ -44,6 +44,8 @@ def run(
             idempotency_key(refund.id, "refund"),
         )
     except ProviderUnavailableError:
+        if may_have_been_sent(state):
+            return done(payment)
         return done(payment, Outcome.UNAVAILABLE)
     except UnknownOutcomeError:
         return done(payment)

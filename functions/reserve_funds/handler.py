@@ -79,7 +79,8 @@ def _resumed(payment: Payment, work: Work) -> dict[str, Any]:
 def _reserve_refund(work: Work, payments: PaymentStore, clock: Clock) -> dict[str, Any]:
     payment = load_payment(payments, work.payment_id)
     if payment.refund(work.order["refund_id"]) is not None:
-        return done(payment, Outcome.RESERVED)
+        resumed = not is_same_run(payment, work)
+        return {**done(payment, Outcome.RESERVED), "resumed": resumed}
     try:
         payment = commit_latest(
             payments,

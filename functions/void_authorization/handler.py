@@ -27,6 +27,7 @@ from shared.domain.work import (
     conflicting,
     done,
     is_same_request,
+    may_have_been_sent,
     refused,
     written_by_this_run,
 )
@@ -82,6 +83,8 @@ def _void(
     except UnknownOutcomeError:
         return done(payment)
     except ProviderUnavailableError:
+        if work.resumed:
+            return done(payment)
         return _refuse(payment, work, payments, clock, _UNAVAILABLE)
     if answer.status is ProviderStatus.REFUSED:
         error = RejectedError(answer.message or "The authorization could not be voided.")
@@ -112,6 +115,8 @@ def _undo(
     if payment is None or not is_undoable(payment, work):
         return done(payment)
     reversed_minor = (state.get("result") or {}).get("reversed_minor", 0)
+    if _was_blocked(state) and not may_have_been_sent(state):
+        return done(payment, Outcome.UNDONE)
     if reversed_minor == 0:
         payment = commit_latest(
             payments, payment, lambda current: request_undo(current, work, clock.now_ms())
@@ -120,6 +125,11 @@ def _undo(
             return done(payment)
         _void_whatever_is_there(payment, provider)
     return {**done(payment, Outcome.UNDONE), "reversed_minor": reversed_minor}
+
+
+def _was_blocked(state: Mapping[str, Any]) -> bool:
+    score = (state.get("checks") or {}).get("risk")
+    return score is not None and score["outcome"] == Outcome.BLOCK
 
 
 def _void_whatever_is_there(payment: Payment, provider: CardProvider) -> None:

@@ -92,7 +92,8 @@ PAY = Saga(
                 check="risk",
                 proceed=(Outcome.ALLOW,),
                 undo="release_funds",
-                undo_from={Outcome.BLOCK: "release_funds"},
+                # Nothing was sent, unless by an earlier run of the request; the step knows.
+                undo_from={Outcome.BLOCK: "void_authorization"},
             ),
         ),
         (

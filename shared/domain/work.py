@@ -88,8 +88,11 @@ def is_same_run(payment: Payment, work: Work) -> bool:
 
 
 def may_have_been_sent(state: Mapping[str, Any]) -> bool:
-    """Tells whether an earlier run of a payment's saga may have reached the provider."""
-    reserved = (state.get("checks") or {}).get("reserve") or {}
+    """Tells whether an earlier run of the request may have reached the provider.
+
+    Where it may, that the provider is not reached now says nothing about what it did before.
+    """
+    reserved = (state.get("checks") or {}).get("reserve") or state.get("result") or {}
     return bool(state["resumed"] or reserved.get("resumed"))
 
 

@@ -407,6 +407,54 @@ def test_retry_in_trouble_leaves_an_unknown_authorization_open(trouble: str) -> 
     world.check()
 
 
+@pytest.mark.parametrize(
+    ("saga", "operation", "final"),
+    [
+        ("capture", Operation.CAPTURE, "succeeded"),
+        ("cancel", Operation.VOID, "canceled"),
+        ("refund", Operation.REFUND, "succeeded"),
+    ],
+)
+def test_retry_that_finds_the_provider_gone_leaves_an_unknown_operation_open(
+    saga: str, operation: Operation, final: str
+) -> None:
+    # given: the operation took effect and its answer was lost
+    world = World()
+    send = request_of(saga, world, world.merchant())
+    fail_provider(world, operation, "after_effect", UnknownOutcomeError("lost"))
+    first = send()
+    # when: that the provider is gone now says nothing about what it did
+    world.clock.advance(LEASE_MS + 1)
+    fail_provider(world, operation, "before_send", ProviderUnavailableError("down"))
+    second = send()
+    # then
+    assert outcome(second) == outcome(first)
+    world.check()
+    # when
+    world.clock.advance(LEASE_MS + 1)
+    third = send()
+    # then
+    assert outcome(third) == (200, final)
+    assert len(world.provider.effects(operation)) == 1
+    world.check()
+
+
+def test_blocked_payment_whose_release_died_is_released_by_the_retry() -> None:
+    # given
+    world = World()
+    merchant = world.merchant()
+    crash_before(world, RELEASE)
+    assert outcome(world.pay(merchant, key=KEY, payment_method="pm_card_radarBlock")) == OPEN
+    # when
+    world.clock.advance(LEASE_MS + 1)
+    retried = world.pay(merchant, key=KEY, payment_method="pm_card_radarBlock")
+    # then
+    assert outcome(retried) == (402, "card_declined")
+    assert world.provider.effects() == []
+    assert world.pending(merchant) == {}
+    world.check()
+
+
 def test_confirm_crash_after_an_earlier_decline_is_not_answered_with_that_decline() -> None:
     # given
     world = World()

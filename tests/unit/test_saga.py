@@ -88,6 +88,8 @@ def test_whatever_the_provider_was_asked_is_undone_before_the_hold_is_released()
     chain = [step.name for step in PAY.undo_chain]
     # then
     assert chain == ["refund_capture", "void_authorization", "release_funds"]
+    (score,) = [step for step in steps_of(PAY) if step.name == "score_fraud"]
+    assert score.undo_from == {Outcome.BLOCK: "void_authorization"}
     (authorize,) = [step for step in steps_of(PAY) if step.name == "authorize_payment"]
     assert authorize.undo == "void_authorization"
     assert authorize.undo_from == {Outcome.UNAVAILABLE: "release_funds"}
