@@ -17,7 +17,7 @@ from stacks.base import FarthingStack
 from stacks.constructs.alarms import alarm_on
 from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import DeadLetterQueue, WorkQueue
-from stacks.constructs.tables import UPDATE
+from stacks.constructs.tables import QUERY, UPDATE
 from stacks.data import Books
 from stacks.stage import Assets, StageConfig
 
@@ -30,12 +30,18 @@ DELIVER_BATCH = 5
 SETTLE_BATCH = 10
 SOURCE = "farthing"
 SETTLED_ON = ["payment_intent.succeeded"]
-# Only what is announced wakes the relay: snapshots of payments, and the documents whose changes
-# are events. The event objects that it writes itself are not among them.
+# Only those hear of webhooks who subscribed; the relay says of each event whether anybody did.
+HAS_WEBHOOKS = {"webhooks": [True]}
+READ_MANY = ["dynamodb:BatchGetItem"]
+# Only what is announced wakes the relay: snapshots of payments after a change that is, and the
+# documents whose changes are events. The event objects that it writes itself are not among them.
 PAYMENT_SNAPSHOTS = lambda_.FilterCriteria.filter(
     {
         "eventName": lambda_.FilterRule.or_("INSERT", "MODIFY"),
-        "dynamodb": {"Keys": {"sk": {"S": lambda_.FilterRule.is_equal("STATE")}}},
+        "dynamodb": {
+            "Keys": {"sk": {"S": lambda_.FilterRule.is_equal("STATE")}},
+            "NewImage": {"announced": {"BOOL": [True]}},
+        },
     }
 )
 ANNOUNCED_DOCUMENTS = lambda_.FilterCriteria.filter(
@@ -88,7 +94,7 @@ class EventsStack(FarthingStack):
                 "RELAY_DEAD_LETTERS_URL": dead_letters.queue.queue_url,
             },
         )
-        function.allow(["dynamodb:BatchWriteItem"], books.objects.table_arn)
+        function.allow([*QUERY, *READ_MANY, "dynamodb:BatchWriteItem"], books.objects.table_arn)
         function.allow(["events:PutEvents"], self.bus.event_bus_arn)
         for table, criteria in (
             (books.payments, PAYMENT_SNAPSHOTS),
@@ -138,11 +144,10 @@ class EventsStack(FarthingStack):
                 **local,
             },
         )
-        self._books.read_objects(function)
-        function.allow(UPDATE, self._books.objects.table_arn)
+        function.allow(READ_MANY + UPDATE, self._books.objects.table_arn)
         function.allow(["sqs:SendMessage"], queue.queue.queue_arn)
         self._consume(function, queue, DELIVER_BATCH)
-        self._rule("EveryEvent", queue)
+        self._rule("Webhooks", queue, detail=HAS_WEBHOOKS)
         self.tell("DeliveryQueueUrl", queue.queue.queue_url)
         self.tell("DeliveryDeadLetterQueueUrl", queue.dead_letters.queue_url)
 
@@ -155,7 +160,7 @@ class EventsStack(FarthingStack):
         )
         self._books.change_payments(function)
         self._consume(function, queue, SETTLE_BATCH)
-        self._rule("PaymentSucceeded", queue, SETTLED_ON)
+        self._rule("PaymentSucceeded", queue, types=SETTLED_ON)
 
     def _queue(self, name: str, holds: str, consumer_timeout_s: int) -> WorkQueue:
         timeout = Duration.seconds(consumer_timeout_s)
@@ -167,7 +172,14 @@ class EventsStack(FarthingStack):
         )
         function.function.add_event_source(source)
 
-    def _rule(self, name: str, queue: WorkQueue, types: list[str] | None = None) -> None:
+    def _rule(
+        self,
+        name: str,
+        queue: WorkQueue,
+        *,
+        types: list[str] | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
         """Sends events of the platform to a queue, or to a dead-letter queue if that fails."""
         undelivered = DeadLetterQueue(
             self, f"{name}DeadLetters", holds="events a queue did not take", alarms=self._alarms
@@ -176,6 +188,6 @@ class EventsStack(FarthingStack):
             self,
             name,
             event_bus=self.bus,
-            event_pattern=events.EventPattern(source=[SOURCE], detail_type=types),
+            event_pattern=events.EventPattern(source=[SOURCE], detail_type=types, detail=detail),
             targets=[targets.SqsQueue(queue.queue, dead_letter_queue=undelivered.queue)],
         )

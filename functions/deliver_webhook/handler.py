@@ -1,30 +1,29 @@
 """Tells merchants' endpoints of events.
 
-Two kinds of messages come from one queue. The bus's name an event: each becomes one message per
-subscribed endpoint. Those name an event and an endpoint: each is posted, and again with growing
-delays until the endpoint answers 2xx or the queue sets the message aside.
+Two kinds of messages come from one queue. The bus's name an event and the endpoints to tell: one
+endpoint is told at once; several become one message each, so that each is tried again alone. Those
+name an event and an endpoint. What is posted is posted again with growing delays until the endpoint
+answers 2xx or the queue sets the message aside.
 """
 
 import functools
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 
 from shared import bootstrap, bootstrap_events
-from shared.domain.documents import Document, PageQuery, Scope
+from shared.domain.documents import Document
 from shared.domain.errors import InvariantError, PaymentError, TransientError
 from shared.domain.ports import Clock, DocumentStore
 from shared.domain.webhooks import (
-    COLLECTION,
-    ENDPOINTS_MAX,
     Delivery,
     DeliveryLog,
     DeliveryQueue,
     WebhookSender,
-    delivery_of,
-    is_subscribed,
+    deliveries_of,
     retry_delay_s,
     signature_header,
 )
@@ -95,20 +94,11 @@ class Deliverer:
             self._logger.warning("a retry comes later than planned", attempt=attempt)
 
     def _handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        delivery = delivery_of(message)
-        if delivery is None:
-            return self._split(message["detail"])
-        return self._deliver(delivery)
-
-    def _split(self, detail: Mapping[str, Any]) -> dict[str, Any]:
-        scope = Scope(detail["account"], detail["livemode"])
-        ids = self._documents.page(scope, COLLECTION, PageQuery(limit=ENDPOINTS_MAX)).ids
-        endpoints = self._documents.get_many(ids).values() if ids else ()
-        told = [endpoint.id for endpoint in endpoints if is_subscribed(endpoint, detail["type"])]
-        if told:
-            self._log.subscribed(detail["event"], told)
-            self._queue.put([Delivery(detail["event"], endpoint) for endpoint in told])
-        return {"event": detail["event"], "type": detail["type"], "subscribed": told}
+        deliveries = deliveries_of(message)
+        if len(deliveries) == 1:
+            return self._deliver(deliveries[0])
+        self._queue.put(deliveries)
+        return {"outcome": "split", "deliveries": [asdict(delivery) for delivery in deliveries]}
 
     def _deliver(self, delivery: Delivery) -> dict[str, Any]:
         found = self._documents.get_many([delivery.event, delivery.endpoint])

@@ -1,5 +1,8 @@
 """Announces changes of payments and documents: event objects first, then the bus.
 
+An event names the webhook endpoints that are told of it, as they were subscribed when it was
+relayed; so the bus passes on to the delivery queue only what somebody asked for.
+
 A record that cannot be read or rendered is poison: it would stop its shard for ever where the
 stream's retry limits do not apply, so it is set aside and the batch goes on. A failure to write or
 to publish concerns every record, so it is raised and the stream repeats the batch; that is
@@ -7,8 +10,8 @@ harmless, because the same records make the same event objects.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger
 
@@ -16,12 +19,15 @@ from shared import bootstrap, bootstrap_events
 from shared.adapters.dynamodb_documents import document_of_image
 from shared.adapters.dynamodb_payments import STATE, payment_of_image
 from shared.domain.announcements import Announcement, announce_document, announce_payment
-from shared.domain.documents import DocumentWrite
+from shared.domain.documents import Document, DocumentWrite, PageQuery, Scope
 from shared.domain.ports import DocumentStore, EventBus
+from shared.domain.webhooks import COLLECTION, ENDPOINTS_MAX, is_subscribed
 from shared.observability import logger as shared_logger
 from shared.wire.events import announcement_detail, event_write
 
 Record = Mapping[str, Any]
+Endpoints = Mapping[Scope, Sequence[Document]]
+_Made = TypeVar("_Made")
 
 
 class DeadLetters(Protocol):
@@ -45,7 +51,7 @@ class Relay:
     def handle(self, batch: Mapping[str, Any], _context: object) -> dict[str, Any]:
         """Announces a batch; returns no failures, because what fails is raised or set aside."""
         records: Sequence[Record] = batch["Records"]
-        events = [event for record in records for event in self._events(record)]
+        events = self._events(records)
         if events:
             self._documents.put_events(events)
             self._bus.publish([announcement_detail(event.document) for event in events])
@@ -54,10 +60,24 @@ class Relay:
         )
         return {"batchItemFailures": []}
 
-    def _events(self, record: Record) -> list[DocumentWrite]:
+    def _events(self, records: Sequence[Record]) -> list[DocumentWrite]:
+        found = [(record, self._spared(record, _announcements)) for record in records]
+        scopes = {_scope(item) for _, announcements in found for item in announcements}
+        endpoints = {scope: self._endpoints(scope) for scope in scopes}
+        made = [
+            self._spared(record, functools.partial(_writes, announcements, endpoints))
+            for record, announcements in found
+        ]
+        return [event for events in made for event in events]
+
+    def _endpoints(self, scope: Scope) -> Sequence[Document]:
+        ids = self._documents.page(scope, COLLECTION, PageQuery(limit=ENDPOINTS_MAX)).ids
+        return tuple(self._documents.get_many(ids).values()) if ids else ()
+
+    def _spared(self, record: Record, make: Callable[[Record], Sequence[_Made]]) -> Sequence[_Made]:
+        """Makes something of a record, or nothing where it is poison."""
         try:
-            occurred_ms = int(record["dynamodb"]["ApproximateCreationDateTime"] * 1000)
-            return [event_write(item, occurred_ms) for item in _announcements(record)]
+            return make(record)
         except Exception as error:
             keys = record.get("dynamodb", {}).get("Keys", {})
             letter = {
@@ -69,7 +89,7 @@ class Relay:
             }
             self._logger.exception("a record cannot be announced", **letter)
             self._dead_letters.put(letter)
-            return []
+            return ()
 
 
 def _announcements(record: Record) -> tuple[Announcement, ...]:
@@ -81,6 +101,27 @@ def _announcements(record: Record) -> tuple[Announcement, ...]:
     if "kind" in new:
         return announce_document(document_of_image(old) if old else None, document_of_image(new))
     return ()
+
+
+def _scope(announcement: Announcement) -> Scope:
+    return Scope(announcement.after.account, announcement.after.livemode)
+
+
+def _writes(
+    announcements: Iterable[Announcement], endpoints: Endpoints, record: Record
+) -> list[DocumentWrite]:
+    return [
+        event_write(
+            announcement,
+            int(record["dynamodb"]["ApproximateCreationDateTime"] * 1000),
+            [
+                endpoint.id
+                for endpoint in endpoints[_scope(announcement)]
+                if is_subscribed(endpoint, announcement.type)
+            ],
+        )
+        for announcement in announcements
+    ]
 
 
 @functools.cache

@@ -121,6 +121,7 @@ def _key(object_id: str) -> dict[str, Any]:
 
 
 def _document(item: Mapping[str, Any]) -> Document:
+    data = dynamodb.load(item, "body")
     return Document(
         id=item["pk"]["S"],
         kind=item["kind"]["S"],
@@ -128,17 +129,16 @@ def _document(item: Mapping[str, Any]) -> Document:
         livemode=item["livemode"]["BOOL"],
         version=int(item["version"]["N"]),
         created_ms=int(item["created_ms"]["N"]),
-        data={**dynamodb.load(item, "body"), **_pending_webhooks(item)},
+        data={**data, **_pending_webhooks(item, data)},
         expires_at_s=int(item["expires_at"]["N"]) if "expires_at" in item else None,
     )
 
 
-def _pending_webhooks(item: Mapping[str, Any]) -> dict[str, int]:
+def _pending_webhooks(item: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, int]:
     """Counts who is still to be told of an event; see DynamoDeliveryLog."""
-    if "subscribed" not in item:
+    if "delivered" not in item:
         return {}
-    delivered = item["delivered"]["SS"] if "delivered" in item else []
-    return {"pending_webhooks": len(set(item["subscribed"]["SS"]) - set(delivered))}
+    return {"pending_webhooks": len(set(data["endpoints"]) - set(item["delivered"]["SS"]))}
 
 
 def document_of_image(image: Mapping[str, Any]) -> Document:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from shared.adapters import dynamodb
+from shared.domain.announcements import SILENT
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Scope
 from shared.domain.errors import RejectedError
@@ -73,7 +74,7 @@ class DynamoPaymentStore:
 
     def _operations(self, change: PaymentChange) -> list["TransactWriteItemTypeDef"]:
         payment, tables = change.payment, self._tables
-        state = dynamodb.put_version(tables["payments"], _state(payment), change.before_version)
+        state = dynamodb.put_version(tables["payments"], _state(change), change.before_version)
         events = [dynamodb.put_new(tables["payments"], _event_item(e)) for e in change.events]
         journals = [dynamodb.put_new(tables["ledger"], _journal_item(j)) for j in change.journals]
         rows = [
@@ -96,12 +97,15 @@ def _state_key(payment_id: str) -> dict[str, Any]:
     return {"pk": {"S": payment_id}, "sk": {"S": STATE}}
 
 
-def _state(payment: Payment) -> dict[str, Any]:
-    item = {
+def _state(change: PaymentChange) -> dict[str, Any]:
+    payment = change.payment
+    item: dict[str, Any] = {
         **_state_key(payment.id),
         "account": {"S": payment.account},
         "version": {"N": str(payment.version)},
         "body": dynamodb.dump(payment.to_dict()),
+        # Tells the stream's filter whether the relay has anything to announce.
+        "announced": {"BOOL": any(event.type not in SILENT for event in change.events)},
     }
     if payment.pending is not None:
         item["due_at"] = {"N": str(payment.pending.due_at_ms)}

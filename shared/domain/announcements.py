@@ -22,6 +22,19 @@ from shared.domain.payment import (
 
 State = Payment | Document
 
+# A change of these events alone is announced as nothing, in whatever state it meets the payment.
+SILENT = frozenset(
+    {
+        EventType.PAYMENT_UPDATED,
+        EventType.PAYMENT_CONFIRMED,
+        EventType.CAPTURE_REQUESTED,
+        EventType.CAPTURE_REFUSED,
+        EventType.CANCELLATION_REQUESTED,
+        EventType.CANCELLATION_REFUSED,
+        EventType.PAYMENT_SETTLED,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Announcement:

@@ -143,7 +143,8 @@ class EventBus(Protocol):
         """Announces all, or raises TransientError after which the same call may be made again.
 
         Args: announcements: {"type": event type, "account", "livemode", "event": event id,
-        "object": object id, "created": epoch s}.
+        "object": object id, "created": epoch s, "endpoints": ids of the webhook endpoints to
+        tell, "webhooks": whether there are any}.
         """
 
 

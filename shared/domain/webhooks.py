@@ -31,10 +31,7 @@ class Delivery:
 
 
 class DeliveryLog(Protocol):
-    """Remembers of each event who is to be told and who was."""
-
-    def subscribed(self, event_id: str, endpoint_ids: Sequence[str]) -> None:
-        """Adds endpoints that are to be told; the same again changes nothing."""
+    """Remembers of each event who was told."""
 
     def delivered(self, event_id: str, endpoint_id: str) -> None:
         """Adds an endpoint that was told, or is gone; the same again changes nothing."""
@@ -105,8 +102,9 @@ def is_public(address: IPv4Address | IPv6Address, *, allow_loopback: bool = Fals
     return address.is_global and not address.is_multicast
 
 
-def delivery_of(message: Mapping[str, Any]) -> Delivery | None:
-    """Reads a queued delivery; None when the message is another's, such as the bus's."""
-    if "endpoint" not in message:
-        return None
-    return Delivery(message["event"], message["endpoint"])
+def deliveries_of(message: Mapping[str, Any]) -> tuple[Delivery, ...]:
+    """Reads what a message asks for: one delivery, or the bus's announcement to all endpoints."""
+    if "endpoint" in message:
+        return (Delivery(message["event"], message["endpoint"]),)
+    detail = message["detail"]
+    return tuple(Delivery(detail["event"], endpoint) for endpoint in detail["endpoints"])

@@ -1,6 +1,6 @@
 """Announcements as event objects, as they are stored and told."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.domain.announcements import Announcement, State
@@ -14,10 +14,12 @@ Json = dict[str, Any]
 RETENTION_S = 30 * 24 * 60 * 60
 
 
-def event_write(announcement: Announcement, occurred_ms: int) -> DocumentWrite:
+def event_write(
+    announcement: Announcement, occurred_ms: int, endpoint_ids: Sequence[str]
+) -> DocumentWrite:
     """Makes the event object of an announcement, with the row that lists it.
 
-    Args: occurred_ms: when the change was made.
+    Args: occurred_ms: when the change was made. endpoint_ids: the webhook endpoints to tell.
     """
     after = announcement.after
     told: Json = {"object": _rendered(announcement.kind, announcement.object_id, after)}
@@ -36,7 +38,8 @@ def event_write(announcement: Announcement, occurred_ms: int) -> DocumentWrite:
             "type": announcement.type,
             "data": told,
             "request": None if request is None else dict(request),
-            "pending_webhooks": 0,
+            "pending_webhooks": len(endpoint_ids),
+            "endpoints": list(endpoint_ids),
         },
         expires_at_s=occurred_ms // 1000 + RETENTION_S,
     )
@@ -52,6 +55,9 @@ def announcement_detail(event: Document) -> Json:
         "event": event.id,
         "object": event.data["data"]["object"]["id"],
         "created": event.created_ms // 1000,
+        "endpoints": list(event.data["endpoints"]),
+        # The bus's rules cannot ask for a list that is not empty.
+        "webhooks": bool(event.data["endpoints"]),
     }
 
 

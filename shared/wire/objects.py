@@ -186,7 +186,8 @@ def event(document: Document) -> Json:
     """Renders an event, whose data holds the object as it was rendered when it happened.
 
     `Document.data` of an event: {"type", "data": {"object", "previous_attributes"?}, "request":
-    {"id", "idempotency_key"} or None, "pending_webhooks"}.
+    {"id", "idempotency_key"} or None, "pending_webhooks", "endpoints": ids of those that are
+    told, which are the platform's business}.
     """
     data = document.data
     request = data.get("request")

@@ -50,8 +50,7 @@ class World:
         )["QueueUrl"]
         self.clock = MemoryClock(1_950_000_000_000)
         self.logger, self.log = recorded_logger()
-        self.event = event_write(announce_document(None, CUSTOMER)[0], 1_790_000_000_000)
-        self.documents.put_events([self.event])
+        self.event = self.happen()
         self.delays: list[int] = []
 
     def endpoint(self, name: str, url: str = "http://127.0.0.1:9", **changes: Any) -> Document:
@@ -68,14 +67,23 @@ class World:
         self.documents.put_events([DocumentWrite(endpoint, (entry,))])
         return endpoint
 
+    def happen(self, *endpoints: str) -> Document:
+        """Stores the event as one that these endpoints subscribed to."""
+        announcement = announce_document(None, CUSTOMER)[0]
+        write = event_write(announcement, 1_790_000_000_000, endpoints)
+        self.documents.put_events([write])
+        return write.document
+
     def pending(self) -> int:
-        event = self.documents.get(self.event.document.id)
+        event = self.documents.get(self.event.id)
         assert event is not None
         count: int = event.data["pending_webhooks"]
         return count
 
-    def announce(self) -> None:
-        detail = announcement_detail(self.event.document)
+    def announce(self, *endpoints: str) -> None:
+        """Stores the event and sends what the bus sends of it."""
+        self.event = self.happen(*endpoints)
+        detail = announcement_detail(self.event)
         self.send({"detail-type": detail["type"], "source": "farthing", "detail": detail})
 
     def send(self, message: object) -> None:
@@ -131,17 +139,32 @@ def world() -> Iterator[World]:
         yield World()
 
 
-def test_announcement_becomes_one_message_per_subscribed_endpoint(world: World) -> None:
-    world.endpoint("we_1")
-    world.endpoint("we_2", enabled_events=["customer.created"])
-    world.endpoint("we_3", enabled_events=["customer.deleted"])
-    world.endpoint("we_4", status="disabled")
-    world.announce()
+def test_announcement_to_several_endpoints_becomes_one_message_each(world: World) -> None:
+    world.announce("we_1", "we_2")
     assert world.run() == {"batchItemFailures": []}
     queued = [json.loads(message["Body"]) for message in world.receive()]
     assert sorted(message["endpoint"] for message in queued) == ["we_1", "we_2"]
-    assert {message["event"] for message in queued} == {world.event.document.id}
+    assert {message["event"] for message in queued} == {world.event.id}
     assert world.pending() == 2
+
+
+def test_announcement_is_split_without_reading_anything(world: World) -> None:
+    world.announce("we_1", "we_2")
+    boto3.client("dynamodb", region_name=REGION).delete_table(TableName="objects")
+    assert world.run() == {"batchItemFailures": []}
+    assert len(world.receive()) == 2
+
+
+def test_endpoint_that_fails_is_tried_again_alone(world: World) -> None:
+    with serve(lambda _: Reply(200)) as good, serve(lambda _: Reply(500)) as bad:
+        world.endpoint("we_good", good)
+        world.endpoint("we_bad", bad)
+        world.announce("we_good", "we_bad")
+        world.run()
+        assert len(world.run()["batchItemFailures"]) == 1
+    (left,) = world.receive()
+    assert json.loads(left["Body"]) == {"event": world.event.id, "endpoint": "we_bad"}
+    assert world.pending() == 1
 
 
 def test_announcement_to_nobody_queues_nothing(world: World) -> None:
@@ -160,9 +183,10 @@ def test_delivery_is_verified_by_the_official_sdk(world: World) -> None:
 
     with serve(answer) as url:
         world.endpoint("we_1", f"{url}/hooks?a=b")
-        world.announce()
-        world.run()
+        world.announce("we_1")
+        assert world.pending() == 1
         assert world.run() == {"batchItemFailures": []}
+    assert world.receive() == []
     (request,) = received
     assert (request.method, request.target) == ("POST", "/hooks?a=b")
     assert request.headers["host"] == url.removeprefix("http://")
@@ -187,8 +211,7 @@ def test_failed_delivery_is_tried_again_with_a_growing_delay(world: World) -> No
 
     with serve(answer) as url:
         world.endpoint("we_1", f"{url}/hook")
-        world.announce()
-        world.run()
+        world.announce("we_1")
         assert len(world.run()["batchItemFailures"]) == 1
         assert world.pending() == 1
         assert len(world.run()["batchItemFailures"]) == 1
@@ -200,10 +223,11 @@ def test_failed_delivery_is_tried_again_with_a_growing_delay(world: World) -> No
 
 def test_delivery_to_an_endpoint_that_went_away_ends(world: World) -> None:
     world.endpoint("we_1", status="disabled")
-    world.send({"event": world.event.document.id, "endpoint": "we_1"})
-    world.send({"event": world.event.document.id, "endpoint": "we_gone"})
+    world.announce("we_1", "we_gone")
+    world.run()
     world.send({"event": "evt_expired", "endpoint": "we_1"})
     assert world.run() == {"batchItemFailures": []}
+    assert world.pending() == 0
 
 
 def test_delivery_of_another_accounts_event_is_refused(world: World) -> None:
@@ -212,7 +236,7 @@ def test_delivery_of_another_accounts_event_is_refused(world: World) -> None:
         "we_other", endpoint.kind, "acct_2", False, 1, 5, {**endpoint.data, "enabled_events": ["*"]}
     )
     world.documents.put_events([DocumentWrite(other)])
-    world.send({"event": world.event.document.id, "endpoint": "we_other"})
+    world.send({"event": world.event.id, "endpoint": "we_other"})
     assert len(world.run()["batchItemFailures"]) == 1
 
 
@@ -223,10 +247,18 @@ def test_unreadable_message_is_left_to_the_dead_letter_queue(world: World) -> No
 
 
 def test_message_without_time_left_is_not_begun(world: World) -> None:
-    world.endpoint("we_1")
-    world.announce()
-    assert len(world.run(Context(DELIVERY_MS_MAX - 1))["batchItemFailures"]) == 1
-    assert world.pending() == 0
+    received: list[Received] = []
+
+    def answer(request: Received) -> Reply:
+        received.append(request)
+        return Reply(200)
+
+    with serve(answer) as url:
+        world.endpoint("we_1", url)
+        world.announce("we_1")
+        assert len(world.run(Context(DELIVERY_MS_MAX - 1))["batchItemFailures"]) == 1
+    assert received == []
+    assert world.pending() == 1
 
 
 def test_sample_event_is_handled(world: World) -> None:

@@ -10,18 +10,21 @@ import pytest
 from moto import mock_aws
 
 from functions.relay_events.handler import Relay
+from shared.adapters.dynamodb import document_item
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
 from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.adapters.eventbridge import ENTRIES_MAX, EventBridgeBus
 from shared.adapters.sqs import SqsDeadLetters
-from shared.domain.changes import PaymentChange, advance
-from shared.domain.documents import PageQuery, Scope
+from shared.domain.changes import Draft, PaymentChange, advance
+from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
 from shared.domain.errors import TransientError
+from shared.domain.payment import Payment
 from tests.support.aws import REGION, create_table
 from tests.support.logs import recorded_logger
-from tests.support.payments import CONTEXT, CREATED, PAYMENT_ID
+from tests.support.payments import AUTHORIZED, CONFIRMED, CONTEXT, CREATED, PAYMENT_ID, SETTLED
 
 SCOPE = Scope("acct_1", livemode=False)
+STATE_KEY = {"pk": {"S": PAYMENT_ID}, "sk": {"S": "STATE"}}
 
 
 class Bus:
@@ -35,12 +38,23 @@ class Bus:
         self.told += announcements
 
 
+class Documents(DynamoDocumentStore):
+    """Notes which lists are read."""
+
+    pages: list[tuple[Scope, str]]
+
+    def page(self, scope: Scope, collection: str, query: PageQuery) -> Page:
+        self.pages.append((scope, collection))
+        return super().page(scope, collection, query)
+
+
 class World:
     def __init__(self) -> None:
         self.dynamodb = boto3.client("dynamodb", region_name=REGION)
         for name in ("payments", "objects", "ledger"):
             create_table(self.dynamodb, name)
-        self.documents = DynamoDocumentStore(self.dynamodb, "objects", "idempotency")
+        self.documents = Documents(self.dynamodb, "objects", "idempotency")
+        self.documents.pages = []
         self.sqs = boto3.client("sqs", region_name=REGION)
         self.dead_letters_url = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
         self.bus = Bus()
@@ -52,14 +66,23 @@ class World:
             self.logger,
         )
 
-    def new_payment_record(self) -> dict[str, Any]:
-        payment, events = advance(None, PAYMENT_ID, [CREATED], CONTEXT)
+    def change(self, before: Payment | None, *drafts: Draft) -> tuple[Payment, dict[str, Any]]:
+        """Commits a change; returns the payment, and the image that the stream tells of it."""
+        payment, events = advance(before, PAYMENT_ID, drafts, CONTEXT)
         tables = {name: name for name in ("payments", "objects", "ledger")}
         store = DynamoPaymentStore(self.dynamodb, tables)
-        store.commit(PaymentChange(0, payment, events))
-        key = {"pk": {"S": PAYMENT_ID}, "sk": {"S": "STATE"}}
-        image = self.dynamodb.get_item(TableName="payments", Key=key)["Item"]
-        return record(key, image)
+        store.commit(PaymentChange(before.version if before else 0, payment, events))
+        image = self.dynamodb.get_item(TableName="payments", Key=STATE_KEY)["Item"]
+        return payment, dict(image)
+
+    def new_payment_record(self) -> dict[str, Any]:
+        return record(STATE_KEY, self.change(None, CREATED)[1])
+
+    def endpoint(self, name: str, account: str = "acct_1", **changes: Any) -> None:
+        data = {"enabled_events": ["*"], "status": "enabled", **changes}
+        endpoint = Document(name, "webhook_endpoint", account, False, 1, 5, data)
+        entry = ListEntry("webhook_endpoint", 5, name)
+        self.documents.put_events([DocumentWrite(endpoint, (entry,))])
 
     def event_ids(self) -> tuple[str, ...]:
         return self.documents.page(SCOPE, "event", PageQuery()).ids
@@ -67,6 +90,12 @@ class World:
     def dead_letters(self) -> list[Any]:
         answer = self.sqs.receive_message(QueueUrl=self.dead_letters_url, MaxNumberOfMessages=10)
         return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+
+
+def customer_record(name: str, account: str) -> dict[str, Any]:
+    document = Document(name, "customer", account, False, 1, 5, {"metadata": {}})
+    item = document_item(document)
+    return record({"pk": item["pk"], "sk": item["sk"]}, item)
 
 
 def record(key: Mapping[str, Any], image: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -98,6 +127,62 @@ def test_new_payment_becomes_an_event_and_an_announcement(world: World) -> None:
     assert event.data["type"] == "payment_intent.created"
     assert event.data["data"]["object"]["id"] == PAYMENT_ID
     assert [(told["event"], told["object"]) for told in world.bus.told] == [(event_id, PAYMENT_ID)]
+
+
+def test_event_names_the_endpoints_that_subscribed(world: World) -> None:
+    # given
+    world.endpoint("we_1")
+    world.endpoint("we_2", enabled_events=["payment_intent.created"])
+    world.endpoint("we_3", enabled_events=["payment_intent.succeeded"])
+    world.endpoint("we_4", status="disabled")
+    world.endpoint("we_5", "acct_2")
+    # when
+    world.relay.handle({"Records": [world.new_payment_record()]}, None)
+    # then
+    (told,) = world.bus.told
+    assert sorted(told["endpoints"]) == ["we_1", "we_2"]
+    assert told["webhooks"] is True
+    event = world.documents.get(told["event"])
+    assert event is not None
+    assert event.data["endpoints"] == told["endpoints"]
+    assert event.data["pending_webhooks"] == 2
+
+
+def test_event_that_nobody_subscribed_to_says_so(world: World) -> None:
+    world.endpoint("we_1", enabled_events=["payment_intent.succeeded"])
+    world.relay.handle({"Records": [world.new_payment_record()]}, None)
+    (told,) = world.bus.told
+    assert (told["endpoints"], told["webhooks"]) == ([], False)
+
+
+def test_endpoints_are_read_once_per_account_and_batch(world: World) -> None:
+    # given
+    world.endpoint("we_1")
+    world.endpoint("we_2", "acct_2")
+    customers = [("cus_1", "acct_1"), ("cus_2", "acct_2"), ("cus_3", "acct_1")]
+    # when
+    world.relay.handle({"Records": [customer_record(*customer) for customer in customers]}, None)
+    # then
+    assert [told["endpoints"] for told in world.bus.told] == [["we_1"], ["we_2"], ["we_1"]]
+    other = Scope("acct_2", livemode=False)
+    assert sorted(world.documents.pages, key=str) == [
+        (SCOPE, "webhook_endpoint"),
+        (other, "webhook_endpoint"),
+    ]
+
+
+def test_batch_without_events_reads_nothing(world: World) -> None:
+    world.relay.handle({"Records": [record({"pk": {"S": "x"}}, None)]}, None)
+    assert world.documents.pages == []
+
+
+def test_snapshot_tells_the_streams_filter_whether_it_is_announced(world: World) -> None:
+    created, image = world.change(None, CREATED, CONFIRMED)
+    assert image["announced"] == {"BOOL": True}
+    held, image = world.change(created, AUTHORIZED)
+    assert image["announced"] == {"BOOL": True}
+    _, image = world.change(held, SETTLED)
+    assert image["announced"] == {"BOOL": False}
 
 
 def test_repeated_batch_makes_the_same_event(world: World) -> None:

@@ -122,13 +122,14 @@ def test_relay_is_woken_by_what_is_announced_only(production: Platform) -> None:
 
     changes = ["INSERT", "MODIFY"]
     kinds = ["customer", "payment_method"]
+    announced = {"Keys": {"sk": {"S": ["STATE"]}}, "NewImage": {"announced": {"BOOL": [True]}}}
     assert filters == {
-        "Payments": [{"eventName": changes, "dynamodb": {"Keys": {"sk": {"S": ["STATE"]}}}}],
+        "Payments": [{"eventName": changes, "dynamodb": announced}],
         "Objects": [{"eventName": changes, "dynamodb": {"NewImage": {"kind": {"S": kinds}}}}],
     }
 
 
-def test_bus_feeds_webhooks_with_everything_and_settlement_with_captures(
+def test_bus_feeds_webhooks_with_what_was_subscribed_and_settlement_with_captures(
     production: Platform,
 ) -> None:
     rules = production.stack("Events").of_type("AWS::Events::Rule").values()
@@ -141,7 +142,7 @@ def test_bus_feeds_webhooks_with_everything_and_settlement_with_captures(
     }
 
     assert fed == {
-        "DeliveriesQueue": {"source": [SOURCE]},
+        "DeliveriesQueue": {"source": [SOURCE], "detail": {"webhooks": [True]}},
         "SettlementsQueue": {"source": [SOURCE], "detail-type": ["payment_intent.succeeded"]},
     }
 

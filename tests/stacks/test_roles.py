@@ -66,14 +66,14 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     "RefundCapture": {**PAYMENT_CHANGE, **NETWORK},
     "SettlePayment": {**PAYMENT_CHANGE, "Settlements": CONSUMED},
     "RelayEvents": {
-        "Objects": {"BatchWriteItem"},
+        "Objects": {"Query", "BatchGetItem", "BatchWriteItem"},
         "Payments stream": {"DescribeStream", "GetRecords", "GetShardIterator"},
         "Objects stream": {"DescribeStream", "GetRecords", "GetShardIterator"},
         "RelayDeadLetters": {"SendMessage", "GetQueueAttributes", "GetQueueUrl"},
         "Bus": {"PutEvents"},
     },
     "DeliverWebhook": {
-        "Objects": READ | {"UpdateItem"},
+        "Objects": {"BatchGetItem", "UpdateItem"},
         "Deliveries": CONSUMED | {"SendMessage"},
     },
 }

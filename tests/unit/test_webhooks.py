@@ -8,6 +8,8 @@ import stripe
 from shared.domain.documents import Document
 from shared.domain.webhooks import (
     RETRY_MAX_S,
+    Delivery,
+    deliveries_of,
     is_public,
     is_subscribed,
     retry_delay_s,
@@ -46,6 +48,20 @@ def test_signature_is_accepted_by_the_official_sdk() -> None:
 def test_subscription(changes: dict[str, object], event_type: str, *, expected: bool) -> None:
     endpoint = replace(ENDPOINT, data={**ENDPOINT.data, **changes})
     assert is_subscribed(endpoint, event_type) is expected
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"event": "evt_1", "endpoint": "we_1"}, ["we_1"]),
+        ({"detail": {"event": "evt_1", "endpoints": ["we_1"]}}, ["we_1"]),
+        ({"detail": {"event": "evt_1", "endpoints": ["we_1", "we_2"]}}, ["we_1", "we_2"]),
+        ({"detail": {"event": "evt_1", "endpoints": []}}, []),
+    ],
+)
+def test_message_asks_for_deliveries(message: dict[str, object], expected: list[str]) -> None:
+    asked = deliveries_of(message)
+    assert asked == tuple(Delivery("evt_1", endpoint) for endpoint in expected)
 
 
 def test_retry_delay_grows_to_its_bound() -> None:
