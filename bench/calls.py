@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from local.invoke import Context, admit, load, stage
+from shared.adapters.dynamodb_documents import DynamoDocumentStore
 from shared.adapters.memory_saga import MemorySagaRunner, StepFunction
 from shared.domain.saga import SAGAS
 
@@ -95,7 +96,8 @@ def main() -> bool:
     from shared import bootstrap
 
     recorder = Recorder()
-    with stage() as documents:
+    with stage() as client:
+        documents = DynamoDocumentStore(client, "objects", "idempotency")
         admit(documents, {"headers": {"authorization": f"Bearer {KEY}"}})
         events = bootstrap.session().events
         recorder.listen(events)
