@@ -31,10 +31,22 @@ const intent = await stripe.paymentIntents.create({
 });
 const captured = await stripe.paymentIntents.capture(intent.id, { amount_to_capture: 4000 });
 const refund = await stripe.refunds.create({ payment_intent: intent.id, amount: 1500 });
+const order = await stripe.paymentIntents.create({
+  amount: 1200,
+  currency: "eur",
+  customer: customer.id,
+  metadata: { order: "2" },
+});
 const listed = [];
 for await (const found of stripe.paymentIntents.list({ customer: customer.id, limit: 1 })) {
   listed.push(found.id);
 }
+const charge = await stripe.charges.retrieve(intent.latest_charge, { expand: ["customer"] });
+const again = { idempotencyKey: `refund-of-${intent.id}` };
+const refunds = [
+  await stripe.refunds.create({ charge: charge.id, amount: 100 }, again),
+  await stripe.refunds.create({ charge: charge.id, amount: 100 }, again),
+];
 let declined = null;
 try {
   await stripe.paymentIntents.create({
@@ -53,7 +65,9 @@ console.log(
     captured: captured.status,
     received: captured.amount_received,
     refund: refund.status,
-    payments: listed.length,
+    listed: listed.map((id) => ({ [intent.id]: "intent", [order.id]: "order" })[id]),
+    customer: charge.customer.email,
+    refunded_once: refunds[0].id === refunds[1].id,
     declined,
   }),
 );

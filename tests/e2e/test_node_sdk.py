@@ -37,7 +37,9 @@ def test_node_sdk_takes_captures_refunds_and_reads_a_decline(platform: Platform)
         "captured": "succeeded",
         "received": 4000,
         "refund": "succeeded",
-        "payments": 1,
+        "listed": ["order", "intent"],
+        "customer": "jenny@example.com",
+        "refunded_once": True,
         "declined": {
             "type": "StripeCardError",
             "code": "card_declined",
