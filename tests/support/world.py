@@ -282,7 +282,7 @@ class World:
         if payment.pending is not None:
             # Its outcome is not recorded yet, but it can be about the newest charge only.
             busy = {a.reference for a in known if a.status == "approved"}
-            assert busy <= {payment.latest_charge.id}, payment.id
+            assert busy <= {charge.id for charge in payment.charges[-1:]}, payment.id
             return
         assert {a.reference for a in known if a.status == "approved"} <= ours, payment.id
         authorized = sum(authorization.authorized_minor for authorization in reserved)

@@ -10,7 +10,13 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from shared.domain.errors import ProviderUnavailableError, UnknownOutcomeError
 from shared.domain.idempotency import LEASE_MS
 from shared.domain.payment import Payment, PaymentStatus
-from tests.support.faults import CrashError, crash_after, crash_before, fail_provider
+from tests.support.faults import (
+    CrashError,
+    crash_after,
+    crash_before,
+    deliver_twice,
+    fail_provider,
+)
 from tests.support.world import Answer, Merchant, World
 
 FINAL = {PaymentStatus.CANCELED, PaymentStatus.SUCCEEDED}
@@ -157,7 +163,7 @@ class Payments(RuleBasedStateMachine):
 
     @rule(
         step=st.sampled_from(STEPS),
-        trouble=st.sampled_from(["before", "after", "unavailable", "lost", "dies", "none"]),
+        trouble=st.sampled_from(["before", "after", "twice", "unavailable", "lost", "dies"]),
     )
     def break_next(self, step: str, trouble: str) -> None:
         """Arms one fault, which hits whoever comes first."""
@@ -166,6 +172,8 @@ class Payments(RuleBasedStateMachine):
             crash_before(world, step)
         elif trouble == "after":
             crash_after(world, step)
+        elif trouble == "twice":
+            deliver_twice(world, step)
         elif trouble == "unavailable":
             fail_provider(world, None, "before_send", ProviderUnavailableError("down"))
         elif trouble == "lost":
@@ -245,7 +253,7 @@ TestPayments = Payments.TestCase
 TestPayments.settings = settings(
     derandomize=True,
     deadline=None,
-    max_examples=60,
+    max_examples=100,
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
