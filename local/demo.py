@@ -65,6 +65,18 @@ def open_client(summary: Mapping[str, Any]) -> stripe.StripeClient:
     )
 
 
+def charge_test_card(client: stripe.StripeClient) -> stripe.PaymentIntent:
+    """Charges the test card that Stripe names pm_card_visa."""
+    return client.v1.payment_intents.create(
+        {
+            "amount": AMOUNT_MINOR,
+            "currency": "usd",
+            "payment_method": "pm_card_visa",
+            "confirm": True,
+        }
+    )
+
+
 def take_payment(client: stripe.StripeClient) -> stripe.PaymentIntent:
     """Creates a card and charges it.
 

@@ -17,6 +17,7 @@ from local.ports import choose
 from local.progress import Progress, stop_with
 
 MERCHANT_TIMEOUT_S = 60
+WARM_UP_CLIENTS = (1, 3, 6, 8)
 FAILURES = (
     BuildError,
     OSError,
@@ -60,21 +61,49 @@ def up(home: Home, progress: Progress) -> dict[str, Any]:
         is_new = ministack.ensure(home, emulator)
     if is_new:
         home.summary.unlink(missing_ok=True)
-    _deploy(home, emulator, progress, is_new=is_new)
+    is_cold = _deploy(home, emulator, progress, is_new=is_new)
     region_ports = {region: ports[region] for region in regions()}
     with progress.phase("starting the proxy"):
         deployment.ensure_proxy(home, emulator, region_ports)
-    return _summary(home, emulator, region_ports, progress)
+    summary = _summary(home, emulator, region_ports, progress)
+    if is_cold:
+        with progress.phase("warming the functions up"):
+            warm_up(emulator, summary["api_base"], progress)
+    return summary
 
 
-def _deploy(home: Home, emulator: int, progress: Progress, *, is_new: bool) -> None:
+def warm_up(emulator: int, base: str, progress: Progress) -> None:
+    """Takes payments for a merchant nobody uses, more and more at a time.
+
+    The emulator starts a process for every function that runs beside another. Starting many at
+    once on few cores takes longer than the functions' own timeouts allow, so the processes are
+    there before anybody waits for them.
+    """
+    client = demo.open_client({**create_merchant(emulator), "api_base": base})
+
+    def pay(_: int) -> bool:
+        try:
+            demo.charge_test_card(client)
+        except stripe.StripeError:
+            return False
+        return True
+
+    for clients in WARM_UP_CLIENTS:
+        with ThreadPoolExecutor(clients) as pool:
+            paid = sum(pool.map(pay, range(clients)))
+        if paid < clients:
+            progress.say(f"  {clients - paid} of {clients} first payments failed on cold functions")
+
+
+def _deploy(home: Home, emulator: int, progress: Progress, *, is_new: bool) -> bool:
+    """Brings the deployment up to date; tells whether anything was deployed."""
     server = processes.running(home, ministack.NAME)
     if server is None:
         raise ministack.StartError("MiniStack ended right after its start")
     mark = deployment.fingerprint(server, emulator)
     if home.read(deployment.DEPLOYED).get("fingerprint") == mark:
         progress.say("the deployment is up to date")
-        return
+        return False
     with progress.phase("building the assets"), ThreadPoolExecutor(1) as pool:
         prepared = pool.submit(deployment.bootstrap, home, emulator) if is_new else None
         build(target_for("local", MINISTACK_PYTHON))
@@ -84,6 +113,7 @@ def _deploy(home: Home, emulator: int, progress: Progress, *, is_new: bool) -> N
         deployment.deploy(home, emulator, progress.say)
     after_deploy.apply(home, emulator)
     home.write(deployment.DEPLOYED, {"fingerprint": mark})
+    return True
 
 
 def _summary(
