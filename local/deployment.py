@@ -23,7 +23,10 @@ CDK_TIMEOUT_S = 300
 PROXY_TIMEOUT_S = 10
 POLL_S = 0.05
 # CDK warns at length about Node versions past their end of life; the ones from 20 up all work.
-NODE_VERSIONS = ",".join(str(version) for version in range(20, 32))
+QUIET_NODE = {
+    f"JSII_SILENCE_WARNING_{reason}_NODE_VERSION": ",".join(map(str, range(20, 32)))
+    for reason in ("END_OF_LIFE", "UNTESTED")
+}
 DEPLOYED = "deployed.json"
 
 Say = Callable[[str], None]
@@ -46,8 +49,7 @@ def cdk_environment(ministack_port: int) -> dict[str, str]:
     return {
         **aws_environment(ministack_port),
         "CDK_DISABLE_CLI_TELEMETRY": "true",
-        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": NODE_VERSIONS,
-        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": NODE_VERSIONS,
+        **QUIET_NODE,
         "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(ROOT / ".local" / "cache" / "jsii"),
     }
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from local.build import ROOT
+from local.deployment import QUIET_NODE
 from local.down import down
 from local.home import Home
 from local.progress import Progress, stop_with
@@ -22,7 +23,7 @@ SUITE_TIMEOUT_S = 1_800
 
 def run_suite(*arguments: str, home: Home | None = None) -> int:
     """Runs pytest and returns its exit code."""
-    environment = dict(os.environ)
+    environment = {**os.environ, **QUIET_NODE}
     if home is not None:
         environment["FARTHING_HOME"] = str(home.folder)
     command = [sys.executable, "-m", "pytest", *arguments]
@@ -36,7 +37,7 @@ def run_end_to_end(progress: Progress) -> int:
     try:
         summary = up(HOME, progress)
         progress.say(f"end-to-end tests against {summary['api_base']}")
-        return run_suite("-m", "e2e", home=HOME)
+        return run_suite("tests/e2e", "-m", "e2e", home=HOME)
     finally:
         down(HOME, progress)
 
