@@ -307,6 +307,14 @@ class PaymentIntents:
             references, request.scope, method_id, "PaymentMethod", "payment_method"
         )
         data = document.data
+        # A retry goes on with what was begun while the method could still be used.
+        if data.get("detached") and not request.resumed:
+            raise RejectedError(
+                "The provided PaymentMethod was detached from a Customer. It may not be used "
+                "again; create a new one.",
+                code="payment_method_unexpected_state",
+                param="payment_method",
+            )
         return PaymentMethodChoice(
             document.id, data["card"], data["billing_details"], data.get("customer")
         )

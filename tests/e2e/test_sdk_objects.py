@@ -82,6 +82,11 @@ def test_payment_method_attached_and_detached_is_not_used_again(
     assert client.v1.payment_methods.list({"customer": customer.id}).data == []
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.payment_methods.attach(method.id, {"customer": customer.id})
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.payment_intents.create(
+            {"amount": 2_000, "currency": "usd", "payment_method": method.id, "confirm": True}
+        )
+    assert refused.value.code == "payment_method_unexpected_state"
 
 
 def test_payment_methods_listed_page_by_page_are_all_there(client: stripe.StripeClient) -> None:

@@ -225,7 +225,7 @@ def test_confirm_with_another_customers_card_is_refused(world: World, merchant: 
     customer(world, merchant, "cus_1")
     customer(world, merchant, "cus_2")
     method = card(world, merchant)
-    attach(world, method, "cus_1")
+    change(world, method, customer="cus_1")
     before = state_of(world)
     # when
     stranger = world.pay(merchant, payment_method=method, customer="cus_2")
@@ -237,7 +237,24 @@ def test_confirm_with_another_customers_card_is_refused(world: World, merchant: 
     assert world.pay(merchant, payment_method=method, customer="cus_1").status == 200
 
 
-def attach(world: World, method: str, customer_id: str) -> None:
+def test_detached_card_can_not_be_charged(world: World, merchant: Merchant) -> None:
+    # given
+    method = card(world, merchant)
+    intent = created(world, merchant, payment_method=method)
+    change(world, method, customer=None, detached=True)
+    before = state_of(world)
+    # when
+    answers = (
+        world.pay(merchant, payment_method=method),
+        act(world, merchant, intent["id"], "confirm"),
+    )
+    # then
+    for answer in answers:
+        expect_error(answer, 400, "payment_method_unexpected_state", "payment_method")
+    assert state_of(world) == before
+
+
+def change(world: World, method: str, **facts: Any) -> None:
     document = world.documents.get(method)
     assert document is not None
     changed = Document(
@@ -247,7 +264,7 @@ def attach(world: World, method: str, customer_id: str) -> None:
         document.livemode,
         document.version + 1,
         document.created_ms,
-        {**document.data, "customer": customer_id},
+        {**document.data, **facts},
     )
     world.documents.commit([DocumentWrite(changed)])
 
