@@ -1,7 +1,6 @@
 """An HTTP request as API Gateway hands it over."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -69,5 +68,5 @@ class HttpRequest:
             if self.is_base64:
                 return base64.b64decode(self.encoded_body, validate=True)
             return self.encoded_body.encode()
-        except (binascii.Error, UnicodeEncodeError) as error:
+        except ValueError as error:
             raise RequestError("Invalid request: the body could not be read.") from error

@@ -38,6 +38,7 @@ from shared.domain.cards import CardSummary
 from shared.domain.documents import Document, DocumentWrite, Scope
 from shared.domain.ledger import trial_balance
 from shared.domain.payment import ChargeStatus, Payment, RefundStatus, rebuild
+from shared.domain.ports import DocumentStore, IdempotencyStore, LedgerStore, PaymentStore
 from shared.domain.risk import RulesScorer
 from shared.edge.api import Api, ApiPorts
 from shared.edge.auth import key_record_id
@@ -81,10 +82,7 @@ class World:
     steps: dict[str, StepFunction] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.documents = MemoryDocumentStore(self.database)
-        self.idempotency = MemoryIdempotencyStore(self.database, self.clock)
-        self.payments = MemoryPaymentStore(self.database)
-        self.ledger = MemoryLedgerStore(self.database)
+        self.open_stores()
         self.provider = MemoryProvider(self.clock, has_sale=self.has_sale)
         self.vault = MemoryVault(self.clock)
         self._tokenizer = Tokenizer(
@@ -102,6 +100,13 @@ class World:
             ),
             "/v1/tokens": tokenize_card.make_api(self._ports(), self._tokenizer, self.vault),
         }
+
+    def open_stores(self) -> None:
+        """Opens the stores; on tables instead of memory in a subclass."""
+        self.documents: DocumentStore = MemoryDocumentStore(self.database)
+        self.idempotency: IdempotencyStore = MemoryIdempotencyStore(self.database, self.clock)
+        self.payments: PaymentStore = MemoryPaymentStore(self.database)
+        self.ledger: LedgerStore = MemoryLedgerStore(self.database)
 
     def real_steps(self) -> dict[str, StepFunction]:
         """Returns the steps as they are deployed, for repairing what a test broke."""
@@ -198,10 +203,18 @@ class World:
             "body": form if is_post else None,
             "isBase64Encoded": False,
         }
-        api = next(api for prefix, api in self._apis.items() if path.startswith(prefix))
-        reply = api.handle(event, None)
+        return self.respond(event)
+
+    def respond(self, event: Mapping[str, Any]) -> Answer:
+        """Answers an API Gateway event, as the function that its path is routed to."""
+        reply = self.api_of(event["rawPath"]).handle(event, None)
         text = reply["body"]
         return Answer(reply["statusCode"], json.loads(text), reply["headers"], text)
+
+    def api_of(self, path: str) -> Api:
+        """Returns the API that a path is routed to; one that no route names goes to payments."""
+        found = [api for prefix, api in self._apis.items() if path.startswith(prefix)]
+        return found[0] if found else self._payments_api()
 
     def pay(self, merchant: Merchant, *, key: str | None = None, **params: Any) -> Answer:
         """Creates and confirms a payment of 20.00 USD with a Visa test card."""
