@@ -55,6 +55,15 @@ OPERATIONS: tuple[tuple[str, str, type[Params]], ...] = (
     ("GET", "/v1/ledger/journals", ledger.ListJournals),
     ("GET", "/v1/test_helpers/network_transactions", test_helpers.ListNetworkTransactions),
 )
+FITTING = {
+    "amount": "50",
+    "charge": "{charge}",
+    "confirm": "true",
+    "currency": "usd",
+    "customer": "{customer}",
+    "payment_intent": "{intent}",
+    "payment_method": "pm_card_visa",
+}
 METHODS = ("GET", "POST", "DELETE", "PUT", "PATCH")
 ODD_NAMES = ("%00", "%2e%2e", "%F0%9F%92%B3", "%25", "KEY%23x", "a" * 300, "[]", "~", "%ff")
 HEADERS = ("Idempotency-Key", "Stripe-Version", "Content-Type", "Expect-Nothing", "X-Forwarded-For")
@@ -118,9 +127,9 @@ def test_likely_request_is_never_answered_by_a_failure(
     schema = model.model_json_schema()
     tree = data.draw(likely_trees(schema, schema.get("$defs", {})))
     # References are mostly to what there is, so that requests get past the first check.
-    for name, kind in (("customer", "customer"), ("payment_method", "method")):
+    for name, value in FITTING.items():
         if name in tree and data.draw(st.integers(0, 3)):
-            tree[name] = known[kind]
+            tree[name] = value.format(**known)
     names = {name: data.draw(mostly(st.just(object_id))) for name, object_id in known.items()}
     path = template.format(**{name: quote(str(text)) or "x" for name, text in names.items()})
     headers = data.draw(st.sampled_from(({}, {"Idempotency-Key": "k1"})))
