@@ -93,8 +93,10 @@ def _shows(payment: Payment, work: Work) -> bool:
     A saga that crashed before its first write leaves the payment as an earlier request left it,
     and an earlier decline, say, is not the answer to this one. A refund is found by its own id.
     """
+    key = work.operation_key
+    charged = key is not None and any(charge.operation_key == key for charge in payment.charges)
     created = work.order.get("create") is not None
-    return created or work.saga == REFUND.name or is_same_request(payment, work)
+    return created or charged or work.saga == REFUND.name or is_same_request(payment, work)
 
 
 def _refused(result: Mapping[str, Any]) -> Reply:
