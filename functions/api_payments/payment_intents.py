@@ -410,7 +410,8 @@ def _state(payment: Payment) -> Reply:
 
 def _answer(payment: Payment) -> Reply:
     """Answers a confirmation with the payment; with 402 where the card was just declined."""
-    if payment.last_event is not EventType.PAYMENT_DECLINED or payment.last_payment_error is None:
+    may_be_tried_again = payment.status is PaymentStatus.REQUIRES_PAYMENT_METHOD
+    if not may_be_tried_again or payment.last_payment_error is None:
         return _state(payment)
     body = wire.payment_intent(payment)
     error = body["last_payment_error"]

@@ -506,6 +506,22 @@ def test_retry_of_a_creation_that_was_changed_since_answers_with_the_payment() -
     world.check()
 
 
+def test_retry_of_a_decline_that_was_annotated_since_is_still_that_decline() -> None:
+    # given
+    world = World()
+    merchant = world.merchant()
+    lose_answers(world)
+    declined = world.pay(merchant, key=KEY, payment_method="pm_card_chargeDeclined")
+    payment_id = declined.body["error"]["payment_intent"]["id"]
+    path, params = f"/v1/payment_intents/{payment_id}", {"metadata": {"seen": "yes"}}
+    assert world.call("POST", path, params, merchant=merchant).status == 200
+    # when
+    world.clock.advance(LEASE_MS + 1)
+    retried = world.pay(merchant, key=KEY, payment_method="pm_card_chargeDeclined")
+    # then
+    assert outcome(retried) == (402, "card_declined")
+
+
 def lose_answers(world: World) -> None:
     """Makes the API die before it stores the next answer."""
     real = world.idempotency.answer

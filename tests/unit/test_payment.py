@@ -1,0 +1,171 @@
+"""A payment's state is what its events add up to, and nothing else gets through."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.changes import Context, PaymentChange, advance
+from shared.domain.errors import InvariantError
+from shared.domain.events import Event, EventType
+from shared.domain.payment import (
+    ChargeStatus,
+    Payment,
+    PaymentStatus,
+    RefundStatus,
+    apply,
+    rebuild,
+)
+from tests.support.payments import (
+    ACTION_REQUIRED,
+    AUTHORIZED,
+    CANCELED,
+    CAPTURED,
+    CHARGE_ID,
+    CONFIRMED,
+    CONTEXT,
+    CREATED,
+    DECLINED,
+    OUTCOME_UNKNOWN,
+    PAYMENT_ID,
+    REFUND_ID,
+    REFUND_REQUESTED,
+    SETTLED,
+    after,
+    refund_ended,
+)
+
+LIVES = {
+    "created": (CREATED,),
+    "confirmed": (CREATED, CONFIRMED),
+    "unknown": (CREATED, CONFIRMED, OUTCOME_UNKNOWN),
+    "action": (CREATED, CONFIRMED, ACTION_REQUIRED),
+    "declined": (CREATED, CONFIRMED, DECLINED),
+    "authorized": (CREATED, CONFIRMED, AUTHORIZED),
+    "paid": (CREATED, CONFIRMED, AUTHORIZED, CAPTURED),
+    "canceled": (CREATED, CANCELED),
+    "settled": (CREATED, CONFIRMED, AUTHORIZED, CAPTURED, SETTLED),
+    "refunded": (
+        *(CREATED, CONFIRMED, AUTHORIZED, CAPTURED, REFUND_REQUESTED),
+        refund_ended(EventType.REFUND_SUCCEEDED),
+    ),
+    "refund failed": (
+        *(CREATED, CONFIRMED, AUTHORIZED, CAPTURED, REFUND_REQUESTED),
+        refund_ended(EventType.REFUND_FAILED, "declined"),
+    ),
+}
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_payment_equals_its_events_and_its_json(life: str) -> None:
+    # given
+    payment, events = advance(None, PAYMENT_ID, LIVES[life], CONTEXT)
+    # then
+    assert rebuild(events) == payment
+    assert Payment.of(payment.to_dict()) == payment
+    assert payment.version == len(LIVES[life])
+
+
+@pytest.mark.parametrize(
+    ("life", "status"),
+    [
+        ("created", PaymentStatus.REQUIRES_CONFIRMATION),
+        ("confirmed", PaymentStatus.PROCESSING),
+        ("unknown", PaymentStatus.PROCESSING),
+        ("action", PaymentStatus.REQUIRES_ACTION),
+        ("declined", PaymentStatus.REQUIRES_PAYMENT_METHOD),
+        ("authorized", PaymentStatus.REQUIRES_CAPTURE),
+        ("paid", PaymentStatus.SUCCEEDED),
+        ("canceled", PaymentStatus.CANCELED),
+        ("refunded", PaymentStatus.SUCCEEDED),
+    ],
+)
+def test_payment_status_follows_its_life(life: str, status: PaymentStatus) -> None:
+    assert after(None, *LIVES[life]).status is status
+
+
+def test_payment_amounts_follow_its_life() -> None:
+    # given
+    held, paid = after(None, *LIVES["authorized"]), after(None, *LIVES["paid"])
+    # then
+    assert (held.amount_capturable_minor, held.amount_received_minor) == (1500, 0)
+    assert (paid.amount_capturable_minor, paid.amount_received_minor) == (0, 1500)
+    assert paid.latest_charge.status is ChargeStatus.SUCCEEDED
+    assert paid.refundable_minor == 1500
+
+
+def test_refund_holds_what_it_asks_for_until_it_fails() -> None:
+    # given
+    paid = after(None, *LIVES["paid"])
+    asked = after(paid, REFUND_REQUESTED)
+    failed = after(asked, refund_ended(EventType.REFUND_FAILED, "declined"))
+    # then
+    assert (asked.refunded_minor, asked.refundable_minor) == (500, 1000)
+    assert (failed.refunded_minor, failed.refundable_minor) == (0, 1500)
+    refund = failed.refund(REFUND_ID)
+    assert refund is not None
+    assert (refund.status, refund.failure_reason) == (RefundStatus.FAILED, "declined")
+
+
+def test_attempt_that_needs_authentication_leaves_no_charge_but_keeps_its_number() -> None:
+    # given
+    waiting = after(None, *LIVES["action"])
+    # then
+    assert (waiting.charges, waiting.attempts) == ((), 1)
+    assert waiting.charge(CHARGE_ID) is None
+    with pytest.raises(InvariantError):
+        _ = waiting.latest_charge
+
+
+@pytest.mark.parametrize("versions", [(2,), (1, 1), (1, 3), (1, 2, 2), ()])
+def test_rebuild_of_events_with_gaps_is_refused(versions: tuple[int, ...]) -> None:
+    # given
+    kinds = (EventType.PAYMENT_CREATED, EventType.CAPTURE_REFUSED, EventType.CAPTURE_REFUSED)
+    events = [
+        Event(PAYMENT_ID, version, kind, 1, CREATED[1], {"id": None})
+        for version, kind in zip(versions, kinds, strict=False)
+    ]
+    # then
+    with pytest.raises(InvariantError):
+        rebuild(events)
+
+
+def test_event_of_another_payment_does_not_apply() -> None:
+    # given
+    payment, events = advance(None, PAYMENT_ID, LIVES["created"], CONTEXT)
+    stranger = replace(events[0], payment_id="pi_other", version=2)
+    # then
+    with pytest.raises(InvariantError):
+        apply(payment, stranger)
+
+
+def test_first_event_creates() -> None:
+    with pytest.raises(InvariantError):
+        after(None, CONFIRMED)
+
+
+def test_every_event_type_applies() -> None:
+    # given: each life shows some; together with the requests they are all of them
+    seen = {draft[0] for life in LIVES.values() for draft in life}
+    requests = {
+        EventType.PAYMENT_UPDATED,
+        EventType.CAPTURE_REQUESTED,
+        EventType.CAPTURE_REFUSED,
+        EventType.CANCELLATION_REQUESTED,
+        EventType.CANCELLATION_REFUSED,
+    }
+    # then
+    assert seen | requests == set(EventType)
+
+
+def test_change_with_other_events_than_its_versions_cannot_be_made() -> None:
+    # given
+    payment, events = advance(None, PAYMENT_ID, LIVES["paid"], CONTEXT)
+    # then
+    for before, kept in ((0, events[1:]), (1, events), (0, ()), (4, ())):
+        with pytest.raises(InvariantError):
+            PaymentChange(before, payment, tuple(kept))
+
+
+def test_advance_without_drafts_is_refused_for_a_new_payment() -> None:
+    with pytest.raises(InvariantError):
+        advance(None, PAYMENT_ID, [], Context(1))
