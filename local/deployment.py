@@ -33,7 +33,14 @@ Say = Callable[[str], None]
 
 
 class DeployError(Exception):
-    """Says that the deployment failed, with the end of its output."""
+    """Says that the deployment failed, with the end of its output.
+
+    Args: reason: the line of the output that says why.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def api_id(region: str) -> str:
@@ -83,8 +90,8 @@ def deploy(home: Home, ministack_port: int, say: Say) -> None:
 
     Raises: DeployError when it fails.
     """
-    options = ["--all", "--require-approval", "never", "--concurrency", "4"]
-    options += ["--asset-parallelism", "true", "--progress", "events", "--no-rollback"]
+    options = ["--all", "--require-approval", "never", "--concurrency", "2"]
+    options += ["--asset-parallelism", "true", "--progress", "events"]
     options += ["--context", f"stage={STAGE}", "--context", f"ministack_port={ministack_port}"]
     options += ["--output", str(home.path("cdk.out"))]
     options += ["--outputs-file", str(home.path("outputs.json"))]
@@ -127,7 +134,10 @@ def _cdk(
         code = process.wait()
         limit.cancel()
     if code != 0:
-        raise DeployError(f"cdk {arguments[0]} failed; see {log}:\n{log.read_text()[-4000:]}")
+        output = log.read_text()
+        reasons = [line for line in output.splitlines() if "❌" in line or "Error:" in line]
+        reason = reasons[-1].strip() if reasons else f"exit code {code}"
+        raise DeployError(f"cdk {arguments[0]} failed; see {log}:\n{output[-4000:]}", reason)
 
 
 def ensure_proxy(home: Home, ministack_port: int, ports: Mapping[str, int]) -> None:

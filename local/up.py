@@ -59,9 +59,9 @@ def up(home: Home, progress: Progress) -> dict[str, Any]:
     emulator = ports[ministack.NAME]
     with progress.phase("starting MiniStack"):
         is_new = ministack.ensure(home, emulator)
-    if is_new:
-        home.summary.unlink(missing_ok=True)
-    is_cold = _deploy(home, emulator, progress, is_new=is_new)
+    is_cold = (
+        _deploy_first(home, emulator, progress) if is_new else _deploy(home, emulator, progress)
+    )
     region_ports = {region: ports[region] for region in regions()}
     with progress.phase("starting the proxy"):
         deployment.ensure_proxy(home, emulator, region_ports)
@@ -95,7 +95,26 @@ def warm_up(emulator: int, base: str, progress: Progress) -> None:
             progress.say(f"  {clients - paid} of {clients} first payments failed on cold functions")
 
 
-def _deploy(home: Home, emulator: int, progress: Progress, *, is_new: bool) -> bool:
+def _deploy_first(home: Home, emulator: int, progress: Progress) -> bool:
+    """Deploys to an empty emulator; starts over once if that breaks off.
+
+    Half of a first deployment is no ground for a second one, so a failed one leaves no emulator.
+    """
+    home.summary.unlink(missing_ok=True)
+    try:
+        return _deploy(home, emulator, progress, is_new=True)
+    except deployment.DeployError as error:
+        progress.say(f"the deployment broke off, starting over: {error.reason}")
+    processes.stop(home, ministack.NAME)
+    ministack.ensure(home, emulator)
+    try:
+        return _deploy(home, emulator, progress, is_new=True)
+    except deployment.DeployError:
+        processes.stop(home, ministack.NAME)
+        raise
+
+
+def _deploy(home: Home, emulator: int, progress: Progress, *, is_new: bool = False) -> bool:
     """Brings the deployment up to date; tells whether anything was deployed."""
     server = processes.running(home, ministack.NAME)
     if server is None:
