@@ -1,15 +1,18 @@
 """Requests that race each other: one of them wins, and the network and the ledger agree on it."""
 
+import functools
+import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 import stripe
 
 from tests.e2e.conftest import Platform
-from tests.support.live import TIMEOUT_S, read_all, read_json
+from tests.support.live import FORM, TIMEOUT_S, read_all, read_json
 
 pytestmark = pytest.mark.e2e
 
@@ -43,6 +46,21 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T | stripe.StripeError]:
         return list(pool.map(run, calls))
 
 
+def patient(platform: Platform, merchant: Mapping[str, str]) -> stripe.StripeClient:
+    """Returns an SDK that tries again where the platform asks it to."""
+    return stripe.StripeClient(
+        merchant["secret_key"],
+        base_addresses={"api": platform.base},
+        http_client=stripe.RequestsClient(timeout=TIMEOUT_S),
+        max_network_retries=RETRIES,
+    )
+
+
+def payment_ids(client: stripe.StripeClient) -> set[str]:
+    """Reads the newest payments."""
+    return {payment.id for payment in client.v1.payment_intents.list({"limit": 100}).data}
+
+
 def network_types(client: stripe.StripeClient, payment_id: str) -> list[str]:
     """Reads what the network did for a payment, oldest first."""
     path = "/v1/test_helpers/network_transactions"
@@ -53,15 +71,10 @@ def test_same_key_at_once_makes_one_payment(platform: Platform) -> None:
     # given
     merchant = platform.merchant()
     client = platform.client(merchant)
-    patient = stripe.StripeClient(
-        merchant["secret_key"],
-        base_addresses={"api": platform.base},
-        http_client=stripe.RequestsClient(timeout=TIMEOUT_S),
-        max_network_retries=RETRIES,
-    )
+    create = patient(platform, merchant).v1.payment_intents.create
     options: stripe.RequestOptions = {"idempotency_key": "once"}
     # when
-    paid = at_once([lambda: patient.v1.payment_intents.create(ORDER, options)] * THREADS)
+    paid = at_once([lambda: create(ORDER, options)] * THREADS)
     # then
     payments = [payment for payment in paid if isinstance(payment, stripe.PaymentIntent)]
     assert len(payments) == THREADS, paid
@@ -136,6 +149,70 @@ def test_confirm_twice_at_once_charges_once(client: stripe.StripeClient, _race: 
     won = [answer for answer in answers if isinstance(answer, stripe.PaymentIntent)]
     assert [answer.status for answer in won] == ["succeeded"], answers
     assert network_types(client, payment.id) == ["sale"]
+
+
+def test_retry_of_a_client_that_hung_up_finds_its_payment(
+    platform: Platform, merchant: Mapping[str, str], client: stripe.StripeClient
+) -> None:
+    # given: a request whose client is gone before the answer comes
+    before = payment_ids(client)
+    key = "hung-up"
+    body = urlencode({name: str(value).lower() for name, value in ORDER.items()})
+    head = (
+        "POST /v1/payment_intents HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Bearer {merchant['secret_key']}\r\nIdempotency-Key: {key}\r\n"
+        f"Content-Type: {FORM}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    address = urlsplit(platform.base)
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as sent:
+        sent.sendall(f"{head}{body}".encode())
+    # when
+    payment = patient(platform, merchant).v1.payment_intents.create(ORDER, {"idempotency_key": key})
+    # then
+    assert payment.status == "succeeded"
+    assert network_types(client, payment.id) == ["sale"]
+    assert payment_ids(client) - before == {payment.id}
+
+
+@pytest.mark.parametrize("_race", range(RACES))
+def test_partial_refunds_at_once_give_back_no_more_than_was_paid(
+    platform: Platform, merchant: Mapping[str, str], client: stripe.StripeClient, _race: int
+) -> None:
+    # given
+    payment = client.v1.payment_intents.create(ORDER)
+    retrying = patient(platform, merchant)
+    order: Any = {"payment_intent": payment.id, "amount": 700}
+    # when
+    answers = at_once([lambda: retrying.v1.refunds.create(order)] * 4)
+    # then
+    refunds = [answer for answer in answers if isinstance(answer, stripe.Refund)]
+    assert [refund.status for refund in refunds] == ["succeeded"] * 2, answers
+    assert network_types(client, payment.id) == ["sale", "refund", "refund"]
+    assert client.v1.charges.retrieve(str(payment.latest_charge)).amount_refunded == 1_400
+
+
+def test_metadata_changed_at_once_keeps_every_change(
+    platform: Platform, merchant: Mapping[str, str], client: stripe.StripeClient
+) -> None:
+    # given
+    payment = client.v1.payment_intents.create(ORDER_TO_CONFIRM)
+    update = patient(platform, merchant).v1.payment_intents.update
+    changes: list[Any] = [{"metadata": {f"key-{number}": "set"}} for number in range(THREADS)]
+    # when
+    at_once([functools.partial(update, payment.id, change) for change in changes])
+    # then
+    metadata = client.v1.payment_intents.retrieve(payment.id).metadata.to_dict()
+    assert sorted(metadata) == [f"key-{number}" for number in range(THREADS)]
+
+
+def test_token_used_at_once_makes_one_payment_method(client: stripe.StripeClient) -> None:
+    # given
+    number: Any = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2034}
+    card: Any = {"token": client.v1.tokens.create({"card": number}).id}
+    # when
+    made = at_once([lambda: client.v1.payment_methods.create({"type": "card", "card": card})] * 4)
+    # then
+    assert [isinstance(answer, stripe.PaymentMethod) for answer in made].count(True) == 1, made
 
 
 def test_books_after_all_races_are_balanced(client: stripe.StripeClient) -> None:
