@@ -87,9 +87,7 @@ def test_choose_remembers_ports_and_leaves_occupied_ones(home: Home) -> None:
     # given
     first = ports.choose(home, ["a", "b"], held=())
     # when: somebody else listens on the port of "a"
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", first["a"]))
-        other.listen()
+    with socket.create_server(("127.0.0.1", first["a"])):
         second = ports.choose(home, ["a", "b"], held=())
     # then
     assert second["b"] == first["b"]
@@ -100,9 +98,7 @@ def test_choose_port_held_by_own_process_stays(home: Home) -> None:
     # given
     first = ports.choose(home, ["a"], held=())
     # when
-    with socket.socket() as own:
-        own.bind(("127.0.0.1", first["a"]))
-        own.listen()
+    with socket.create_server(("127.0.0.1", first["a"])):
         second = ports.choose(home, ["a"], held={"a"})
     # then
     assert second == first
