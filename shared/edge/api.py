@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from shared.domain.documents import Scope
-from shared.domain.errors import KeyInUseError, PaymentError
+from shared.domain.errors import KeyInUseError, PaymentError, RejectedError
 from shared.domain.idempotency import Answer, Claim
 from shared.domain.ids import derive_id
 from shared.domain.ports import Clock, DocumentStore, Entropy, IdempotencyStore
@@ -332,6 +332,12 @@ class Api:
             answer = self._claim(call, key, now_ms).answer
             if answer is None:
                 raise key_in_use(key) from error
+            return _replayed(answer, headers)
+        except RejectedError:
+            # What it was refused for may be its twin's own work, such as the capture it asks for.
+            answer = self._claim(call, key, now_ms).answer
+            if answer is None:
+                raise
             return _replayed(answer, headers)
 
     def _claim(self, call: "_Call", key: str, now_ms: int) -> Claimed:

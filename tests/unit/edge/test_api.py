@@ -341,6 +341,44 @@ def test_api_key_taken_by_a_twin_replays_the_twins_answer() -> None:
     assert answer.headers["Idempotent-Replayed"] == "true"
 
 
+class Overtaken(Things):
+    """Things that are refused because the request's twin has just done the work.
+
+    Args: answer: the twin's, or None while it is still running.
+    """
+
+    def __init__(self, answer: Answer | None) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def build(self, platform: Platform) -> Api:
+        api = Api(platform.ports())
+
+        @api.post("/v1/things", CreateThing)
+        def create(request: Request[CreateThing]) -> Reply:
+            assert request.claim is not None
+            platform.database.claims[request.claim.key_hash] = request.claim
+            if self.answer is not None:
+                platform.idempotency.answer(request.claim, self.answer)
+            raise RejectedError("The thing is done already.")
+
+        return api
+
+
+def test_api_refused_for_what_its_twin_did_replays_the_twins_answer() -> None:
+    client = Client(Overtaken(Answer(200, '{"id": "twin"}')).build)
+    answer = client.post("/v1/things", idempotency_key="k")
+    assert (answer.status, answer.body) == (200, {"id": "twin"})
+    assert answer.headers["Idempotent-Replayed"] == "true"
+
+
+def test_api_refused_for_what_its_twin_is_doing_is_in_use() -> None:
+    client = Client(Overtaken(None).build)
+    answer = client.post("/v1/things", idempotency_key="k")
+    assert (answer.status, answer.error["code"]) == (409, "idempotency_key_in_use")
+    assert answer.headers["Stripe-Should-Retry"] == "true"
+
+
 @pytest.mark.parametrize("key", ["k" * 256, "caf\u00e9", "a\r\nb"])
 def test_api_bad_idempotency_key_is_refused(client: Client, key: str) -> None:
     answer = client.post("/v1/things", idempotency_key=key)
