@@ -192,7 +192,7 @@ def dynamo_shop() -> Iterator[Shop]:
         yield Shop(DynamoWorld())
 
 
-@settings(PROFILE, max_examples=250)
+@settings(PROFILE, max_examples=120)
 @given(family=st.sampled_from(FAMILIES), data=st.data(), key=KEYS, state=st.integers(0, 4))
 def test_likely_request_is_answered_below_500(
     family: str, data: st.DataObject, key: str | None, state: int
@@ -210,7 +210,7 @@ def test_likely_request_is_answered_below_500(
     shop.world.check()
 
 
-@settings(PROFILE, max_examples=300)
+@settings(PROFILE, max_examples=120)
 @given(
     family=st.sampled_from(FAMILIES),
     data=st.data(),
@@ -228,7 +228,7 @@ def test_odd_value_anywhere_is_answered_below_500(
     shop.world.check()
 
 
-@settings(PROFILE, max_examples=300)
+@settings(PROFILE, max_examples=120)
 @given(
     method=st.sampled_from(("GET", "POST", "DELETE", "PATCH", "", "post")),
     path=st.one_of(
@@ -271,7 +271,7 @@ def api(family: str) -> Api:
     return World().api_of(family)
 
 
-@settings(PROFILE, max_examples=150)
+@settings(PROFILE, max_examples=120)
 @given(
     family=st.sampled_from(FAMILIES),
     data=st.data(),

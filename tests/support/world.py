@@ -38,7 +38,13 @@ from shared.domain.cards import CardSummary
 from shared.domain.documents import Document, DocumentWrite, Scope
 from shared.domain.ledger import trial_balance
 from shared.domain.payment import ChargeStatus, Payment, RefundStatus, rebuild
-from shared.domain.ports import DocumentStore, IdempotencyStore, LedgerStore, PaymentStore
+from shared.domain.ports import (
+    DocumentStore,
+    IdempotencyStore,
+    LedgerStore,
+    PaymentStore,
+    SagaRunner,
+)
 from shared.domain.risk import RulesScorer
 from shared.edge.api import Api, ApiPorts
 from shared.edge.auth import key_record_id
@@ -137,8 +143,12 @@ class World:
 
     @functools.cache  # noqa: B019 - a world lives as long as its test
     def _payments_api(self) -> Api:
-        runner = MemorySagaRunner({name: self._step(name) for name in self.steps})
+        runner = self.runner({name: self._step(name) for name in self.steps})
         return api_payments.build(self._ports(), self.payments, self.documents, runner, self)
+
+    def runner(self, steps: Mapping[str, StepFunction]) -> SagaRunner:
+        """Makes what runs the sagas; a state machine in a subclass."""
+        return MemorySagaRunner(steps)
 
     def _step(self, name: str) -> StepFunction:
         # Looked up at each call, so that a test may replace a step at any time; through JSON, as
