@@ -26,7 +26,6 @@ class Outcome(StrEnum):
     BLOCK = "block"
     AUTHORIZED = "authorized"
     UNAVAILABLE = "unavailable"
-    REQUESTED = "requested"
     UNDOING = "undoing"
     UNDONE = "undone"
     DONE = "done"
@@ -40,9 +39,11 @@ class Step:
     Args: name: function and state. proceed: outcomes that go on. undo: where an unexpected error
     enters the undo chain, None to park. undo_from: business outcomes that enter it, and where.
     timeout_s: of the task. attempts_max: of service errors before an effect (each step is
-    idempotent, so sending it again is safe). check: where a step of a side-by-side stage leaves
-    its output, under `checks` in the saga's state; None when it crashed. Other steps leave theirs
-    at `result`.
+    idempotent, so sending it again is safe). asks_provider: what it answers when the provider
+    cannot be reached holds only if it did not run before, so it is sent again only where it
+    certainly did not; an undo needs no such care, because it raises then. check: where a step of
+    a side-by-side stage leaves its output, under `checks` in the saga's state; None when it
+    crashed. Other steps leave theirs at `result`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Step:
     undo_from: Mapping[Outcome, str] = field(default_factory=dict)
     timeout_s: int = 5
     attempts_max: int = 3
+    asks_provider: bool = False
     check: str | None = None
 
 
@@ -103,6 +105,7 @@ PAY = Saga(
                 undo="void_authorization",
                 undo_from={Outcome.UNAVAILABLE: "release_funds"},
                 timeout_s=_PROVIDER_TIMEOUT_S,
+                asks_provider=True,
             ),
         ),
         # Reached only where the provider has no sale call: otherwise one call did both.
@@ -112,6 +115,7 @@ PAY = Saga(
                 undo="refund_capture",
                 undo_from={Outcome.REFUSED: "refund_capture"},
                 timeout_s=_PROVIDER_TIMEOUT_S,
+                asks_provider=True,
             ),
         ),
     ),
@@ -120,13 +124,20 @@ PAY = Saga(
 
 CAPTURE = Saga(
     "capture",
-    stages=((Step("capture_payment", timeout_s=_PROVIDER_TIMEOUT_S),),),
+    stages=((Step("capture_payment", timeout_s=_PROVIDER_TIMEOUT_S, asks_provider=True),),),
 )
 
 CANCEL = Saga(
     "cancel",
     stages=(
-        (Step("void_authorization", proceed=(Outcome.UNDONE,), timeout_s=_PROVIDER_TIMEOUT_S),),
+        (
+            Step(
+                "void_authorization",
+                proceed=(Outcome.UNDONE,),
+                timeout_s=_PROVIDER_TIMEOUT_S,
+                asks_provider=True,
+            ),
+        ),
         (Step("release_funds"),),
     ),
 )
@@ -140,6 +151,7 @@ REFUND = Saga(
                 "refund_capture",
                 undo_from={Outcome.UNAVAILABLE: "release_funds"},
                 timeout_s=_PROVIDER_TIMEOUT_S,
+                asks_provider=True,
             ),
         ),
     ),

@@ -21,12 +21,14 @@ EXPRESS_TIMEOUT_S = 300
 # gave up earlier would start an undo beside the step that it undoes.
 TASK_MARGIN_S = 11
 PARK = "park"
-# The Lambda service's own failures; every step is idempotent, so it may be sent again.
+# After this error of the Lambda service, a function certainly did not run.
+NOT_RUN_ERRORS = ("Lambda.TooManyRequestsException",)
+# After these it may have; every step is idempotent, so most may be sent again.
 RETRIED_ERRORS = (
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
+    *NOT_RUN_ERRORS,
 )
 
 
@@ -189,7 +191,7 @@ def _task(step: Step, caught: str, **transition: object) -> dict[str, Any]:
         "ResultPath": "$.result",
         "Retry": [
             {
-                "ErrorEquals": list(RETRIED_ERRORS),
+                "ErrorEquals": list(NOT_RUN_ERRORS if step.asks_provider else RETRIED_ERRORS),
                 "IntervalSeconds": 1,
                 "MaxAttempts": step.attempts_max - 1,
                 "BackoffRate": 2,

@@ -9,6 +9,7 @@ import pytest
 from shared.adapters.memory_saga import MemorySagaRunner
 from shared.domain.saga import SAGAS, Outcome, Saga, Step
 from stacks.constructs import asl
+from stacks.payments import NETWORK_STEPS
 from tests.support.state_machine import FailedError, StateMachine
 
 TABLES = pytest.mark.parametrize("saga", SAGAS.values(), ids=SAGAS)
@@ -64,8 +65,21 @@ def test_rendered_saga_every_task_is_bounded_and_caught(saga: Saga) -> None:
         assert task["Resource"] == f"${{{name}}}"
         assert task["TimeoutSeconds"] == table[name].timeout_s + asl.TASK_MARGIN_S
         assert [catch["ErrorEquals"] for catch in task["Catch"]] == [["States.ALL"]]
-        assert [tuple(retry["ErrorEquals"]) for retry in task["Retry"]] == [asl.RETRIED_ERRORS]
+        asks = table[name].asks_provider
+        errors = asl.NOT_RUN_ERRORS if asks else asl.RETRIED_ERRORS
+        assert [tuple(retry["ErrorEquals"]) for retry in task["Retry"]] == [errors]
         assert task["Retry"][0]["MaxAttempts"] == table[name].attempts_max - 1
+
+
+@TABLES
+def test_step_that_may_have_reached_the_provider_is_not_sent_again(saga: Saga) -> None:
+    # Its second run would take an unreachable provider for a proof that nothing was sent.
+    forward = [step for stage in saga.stages for step in stage]
+
+    asking = {step.name for step in forward if step.name in NETWORK_STEPS}
+
+    assert {step.name for step in forward if step.asks_provider} == asking
+    assert not any(step.asks_provider for step in saga.undo_chain)
 
 
 @TABLES
