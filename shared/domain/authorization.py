@@ -246,7 +246,7 @@ def _failure(answer: ProviderAnswer) -> dict[str, str | None]:
 
 
 def _declined_draft(
-    failure: Mapping[str, Any], risk: Mapping[str, Any], answer: ProviderAnswer | None
+    failure: Mapping[str, Any], risk: Mapping[str, Any] | None, answer: ProviderAnswer | None
 ) -> Draft:
     return (
         EventType.PAYMENT_DECLINED,
@@ -304,8 +304,8 @@ def release(
     """Gives the hold back and lets the customer try again.
 
     Args: decline_code: "fraudulent" when the risk score blocked the payment, "processing_error"
-    when it could not be carried out. reversed_minor: what the provider had captured, unrecorded,
-    and gave back.
+    when it could not be carried out. risk: None when it was not scored. reversed_minor: what the
+    provider had captured, unrecorded, and gave back.
     """
     blocked = decline_code == "fraudulent"
     failure = {
@@ -313,7 +313,8 @@ def release(
         "decline_code": decline_code,
         "message": _DECLINED_MESSAGES[decline_code],
     }
-    draft = _declined_draft(failure, {**(risk or {}), "blocked": blocked}, None)
+    scored = None if risk is None else {**risk, "blocked": blocked}
+    draft = _declined_draft(failure, scored, None)
     journals = (
         *_journal("release", payment, context.now_ms, {"amount": payment.amount_minor}),
         *_journal("capture_reversal", payment, context.now_ms, {"amount": reversed_minor}),

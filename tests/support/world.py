@@ -48,6 +48,7 @@ from shared.domain.ports import (
 from shared.domain.risk import RulesScorer
 from shared.edge.api import Api, ApiPorts
 from shared.edge.auth import key_record_id
+from shared.wire.payments import charge, payment_intent, refund
 
 REGION = "us-east-1"
 CARD = {"number": "4242424242424242", "exp_month": "12", "exp_year": "2034", "cvc": "123"}
@@ -265,6 +266,18 @@ class World:
             assert 0 <= payment.refunded_minor <= payment.amount_received_minor, payment_id
             self._check_books(payment)
             self._check_network(payment)
+            self._check_rendering(payment)
+
+    @staticmethod
+    def _check_rendering(payment: Payment) -> None:
+        """Whatever became of a payment can be told: one that cannot fails every list it is in."""
+        assert payment_intent(payment)["id"] == payment.id
+        assert [charge(payment, item)["id"] for item in payment.charges] == [
+            item.id for item in payment.charges
+        ]
+        assert [refund(payment, item)["id"] for item in payment.refunds] == [
+            item.id for item in payment.refunds
+        ]
 
     def _check_books(self, payment: Payment) -> None:
         """A payment's journals add up to what its state says."""
