@@ -39,10 +39,10 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[Call] = []
 
-    def listen(self, events: Any) -> None:
+    def listen(self, session: Any) -> None:
         """Starts recording."""
-        events.register("provide-client-params.*.*", self._request)
-        events.register("after-call.dynamodb.*", self._answer)
+        session.register("provide-client-params.*.*", self._request)
+        session.register("after-call.dynamodb.*", self._answer)
 
     def _request(self, params: Mapping[str, Any], model: Any, **_: object) -> None:
         if params.get("TableName") == "network" or _tables(params) == {"network"}:
@@ -99,8 +99,7 @@ def main() -> bool:
     with stage() as client:
         documents = DynamoDocumentStore(client, "objects", "idempotency")
         admit(documents, {"headers": {"authorization": f"Bearer {KEY}"}})
-        events = bootstrap.session().events
-        recorder.listen(events)
+        recorder.listen(bootstrap.session())
         steps: list[str] = []
         bootstrap.sagas = lambda: _Runner(recorder, steps)  # type: ignore[assignment]
         method = _tokenize()

@@ -162,12 +162,12 @@ def _install(target: Target, requirements: Path, packages: Path) -> None:
 
 def _trim(packages: Path) -> None:
     """Drops what no function reads: other services' models, examples, scripts, tests."""
-    for data in (packages / "botocore" / "data", packages / "boto3" / "data"):
-        for entry in data.iterdir() if data.is_dir() else ():
-            if entry.is_dir() and entry.name not in SERVICES:
-                shutil.rmtree(entry)
+    models = packages / "botocore" / "data"
+    for entry in models.iterdir() if models.is_dir() else ():
+        if entry.is_dir() and entry.name not in SERVICES:
+            shutil.rmtree(entry)
     shutil.rmtree(packages / "bin", ignore_errors=True)
-    for pattern in ("boto3/examples", "**/tests", "**/examples-1.json", "**/*.pyi", "**/py.typed"):
+    for pattern in ("**/tests", "**/examples-1.json", "**/*.pyi", "**/py.typed"):
         for path in sorted(packages.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     # A package's name and version stay readable to vulnerability scanners; the rest of its

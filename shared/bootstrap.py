@@ -1,10 +1,10 @@
 """Composition: settings in, ports out. One session and one client per service."""
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
+from botocore.session import get_session
 
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
 from shared.adapters.dynamodb_payments import DynamoLedgerStore, DynamoPaymentStore
@@ -30,7 +30,8 @@ SAGA_NAMES = ("pay", "capture", "cancel", "refund")
 settings = functools.cache(Settings)
 clock = functools.cache(SystemClock)
 entropy = functools.cache(SystemEntropy)
-session = functools.cache(boto3.Session)
+# The SDK's core: importing boto3 around it would add to every cold start and is not needed.
+session = functools.cache(get_session)
 
 
 def client_config() -> Config:
@@ -42,10 +43,17 @@ def client_config() -> Config:
     )
 
 
+def client(service: str, config: Config | None = None) -> Any:
+    """Returns a client of the one session, with the bounds of `client_config` or its own."""
+    bounds = config or client_config()
+    return session().create_client(service, region_name=settings().region, config=bounds)
+
+
 @functools.cache
 def dynamodb() -> "DynamoDBClient":
     """Returns the one DynamoDB client of the environment."""
-    return session().client("dynamodb", config=client_config())
+    found: DynamoDBClient = client("dynamodb")
+    return found
 
 
 @functools.cache
@@ -86,8 +94,7 @@ def provider() -> "SandboxProvider":
     from shared.adapters.providers.sandbox import SandboxProvider
     from shared.adapters.secrets import StoredSecret
 
-    secrets = session().client("secretsmanager", config=client_config())
-    secret = StoredSecret(secrets, settings()["NETWORK_SECRET_ARN"], clock())
+    secret = StoredSecret(client("secretsmanager"), settings()["NETWORK_SECRET_ARN"], clock())
     return SandboxProvider(settings()["NETWORK_URL"], secret)
 
 
@@ -103,9 +110,8 @@ def sagas() -> "StepFunctionsRunner":
         # StartSyncExecution has a host of its own, which a local endpoint does not answer under.
         inject_host_prefix=not settings().flag("LOCAL_LOOPBACK"),
     )
-    client = session().client("stepfunctions", config=config)
     machines = {name: settings()[f"{name.upper()}_MACHINE_ARN"] for name in SAGA_NAMES}
-    return StepFunctionsRunner(client, machines)
+    return StepFunctionsRunner(client("stepfunctions", config), machines)
 
 
 @functools.cache
@@ -114,5 +120,4 @@ def sandbox_cards() -> "VaultSandboxCards":
     from shared.adapters.sandbox_cards import VaultSandboxCards
 
     config = client_config().merge(Config(read_timeout=COLD_FUNCTION_TIMEOUT_S))
-    client = session().client("lambda", config=config)
-    return VaultSandboxCards(client, settings()["TOKENIZE_FUNCTION_NAME"])
+    return VaultSandboxCards(client("lambda", config), settings()["TOKENIZE_FUNCTION_NAME"])

@@ -9,13 +9,13 @@ from shared.adapters.webhook_http import UrllibWebhookSender
 
 def bus() -> EventBridgeBus:
     """Composes the event bus."""
-    client = bootstrap.session().client("events", config=bootstrap.client_config())
+    client = bootstrap.client("events")
     return EventBridgeBus(client, bootstrap.settings()["EVENT_BUS_NAME"])
 
 
 def relay_dead_letters() -> SqsDeadLetters:
     """Composes the queue of records that cannot be announced."""
-    client = bootstrap.session().client("sqs", config=bootstrap.client_config())
+    client = bootstrap.client("sqs")
     return SqsDeadLetters(client, bootstrap.settings()["RELAY_DEAD_LETTERS_URL"])
 
 
@@ -26,7 +26,7 @@ def delivery_log() -> DynamoDeliveryLog:
 
 def delivery_queue() -> SqsDeliveryQueue:
     """Composes the queue of deliveries."""
-    client = bootstrap.session().client("sqs", config=bootstrap.client_config())
+    client = bootstrap.client("sqs")
     return SqsDeliveryQueue(client, bootstrap.settings()["DELIVERY_QUEUE_URL"])
 
 

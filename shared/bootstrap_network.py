@@ -1,10 +1,10 @@
 """Composes what the sandbox card network runs on; it shares no resource with the platform."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
+from botocore.session import get_session
 
 from shared.adapters.secrets import Secret, StoredSecret
 from shared.adapters.system import SystemClock
@@ -34,10 +34,11 @@ class NetworkParts:
 
 def network_parts(settings: Settings) -> NetworkParts:
     """Makes the clients from NETWORK_TABLE and NETWORK_SECRET_ARN."""
-    session, clock = boto3.Session(region_name=settings.region), SystemClock()
-    secrets_manager = session.client("secretsmanager", config=_CONFIG)
+    session, clock = get_session(), SystemClock()
+    dynamodb: Any = session.create_client("dynamodb", settings.region, config=_CONFIG)
+    secrets_manager: Any = session.create_client("secretsmanager", settings.region, config=_CONFIG)
     return NetworkParts(
-        dynamodb=session.client("dynamodb", config=_CONFIG),
+        dynamodb=dynamodb,
         table=settings["NETWORK_TABLE"],
         secret=StoredSecret(secrets_manager, settings["NETWORK_SECRET_ARN"], clock),
         clock=clock,

@@ -24,7 +24,8 @@ def is_production() -> bool:
 @functools.cache
 def kms() -> "KMSClient":
     """Returns the one KMS client of the environment."""
-    return bootstrap.session().client("kms", config=bootstrap.client_config())
+    found: KMSClient = bootstrap.client("kms")
+    return found
 
 
 @functools.cache
@@ -33,7 +34,7 @@ def sealer() -> KmsCardSealer:
     from shared.adapters.verification_queue import SqsVerificationDeletions
 
     settings = bootstrap.settings()
-    sqs = bootstrap.session().client("sqs", config=bootstrap.client_config())
+    sqs = bootstrap.client("sqs")
     return KmsCardSealer(
         dynamodb=bootstrap.dynamodb(),
         kms=kms(),

@@ -25,7 +25,8 @@ _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 class Params(BaseModel):
     """Is the base of every operation's parameters: what is not declared is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A model is built when it is first used: a cold start needs one of them, not all.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def sent(self) -> dict[str, Any]:
         """Returns the parameters that were sent, nested ones as dicts; None means unset it."""
