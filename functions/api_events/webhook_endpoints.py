@@ -8,13 +8,13 @@ from functions.api_events.models import CreateWebhookEndpoint, UpdateWebhookEndp
 from shared.domain.documents import Document, DocumentWrite, ListEntry, PageQuery
 from shared.domain.errors import RejectedError
 from shared.domain.ports import DocumentStore
+from shared.domain.webhooks import ENDPOINTS_MAX
 from shared.edge.api import Api, Reply, Request
 from shared.edge.documents import ScopedDocuments, changed
 from shared.edge.fields import NoParams, PageParams, merge_metadata
 from shared.wire import objects
 
 KIND = "webhook_endpoint"
-ENDPOINTS_MAX = 16
 SECRET_LENGTH = 32
 _URL = "/v1/webhook_endpoints"
 

@@ -184,7 +184,8 @@ class PaymentIntents:
             payment.version,
             after,
             events,
-            listed=_customer_entry(payment, after),
+            listed=_customer_entry(after, payment),
+            unlisted=_customer_entry(payment, after),
             documents=_made(request, method),
             claim=request.answered(reply),
         )
@@ -396,10 +397,11 @@ def _pay_order(
     }
 
 
-def _customer_entry(before: Payment, after: Payment) -> tuple[ListEntry, ...]:
-    if after.customer is None or after.customer == before.customer:
+def _customer_entry(payment: Payment, other: Payment) -> tuple[ListEntry, ...]:
+    """Returns the row of the payment in its customer's list, where the other state has another."""
+    if payment.customer is None or payment.customer == other.customer:
         return ()
-    entry = ListEntry(f"payment_intent/{after.customer}", after.created_ms, after.id)
+    entry = ListEntry(f"payment_intent/{payment.customer}", payment.created_ms, payment.id)
     return (entry,)
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-TRANSACTION_ITEMS_MAX = 100
 _BATCH_READ_MAX = 100
 _BATCH_TRIES_MAX = 8
 _RETRYABLE_REASONS = {"ThrottlingError", "ProvisionedThroughputExceeded"}
@@ -59,6 +58,11 @@ def put(
     if values:
         operation["ExpressionAttributeValues"] = values
     return cast("TransactWriteItemTypeDef", {"Put": operation})
+
+
+def delete(table: str, key: Item) -> "TransactWriteItemTypeDef":
+    """Deletes an item; there may be none."""
+    return cast("TransactWriteItemTypeDef", {"Delete": {"TableName": table, "Key": key}})
 
 
 def put_version(table: str, item: Item, before_version: int) -> "TransactWriteItemTypeDef":
@@ -149,10 +153,10 @@ def document_operations(
         document = write.document
         operations.append(put_version(table, document_item(document), document.version - 1))
         operations += [put(table, list_item(document, entry)) for entry in write.listed]
-        for entry in write.unlisted:
-            row = list_row(document.account, entry, livemode=document.livemode)
-            operation = {"TableName": table, "Key": row}
-            operations.append(cast("TransactWriteItemTypeDef", {"Delete": operation}))
+        operations += [
+            delete(table, list_row(document.account, entry, livemode=document.livemode))
+            for entry in write.unlisted
+        ]
     return operations
 
 

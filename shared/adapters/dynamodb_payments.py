@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from shared.adapters import dynamodb
 from shared.domain.announcements import SILENT
@@ -84,12 +84,18 @@ class DynamoPaymentStore:
             )
             for entry in change.listed
         ]
+        rows += [
+            dynamodb.delete(
+                tables["objects"],
+                dynamodb.list_row(payment.account, entry, livemode=payment.livemode),
+            )
+            for entry in change.unlisted
+        ]
         documents = dynamodb.document_operations(tables["objects"], change.documents)
         operations = [state, *events, *journals, *rows, *documents]
         if change.verification_used is not None:
             key = {"pk": {"S": change.verification_used}, "sk": {"S": "CVC"}}
-            deletion = {"Delete": {"TableName": tables["vault"], "Key": key}}
-            operations.append(cast("TransactWriteItemTypeDef", deletion))
+            operations.append(dynamodb.delete(tables["vault"], key))
         return operations
 
 
@@ -107,8 +113,8 @@ def _state(change: PaymentChange) -> dict[str, Any]:
         # Tells the stream's filter whether the relay has anything to announce.
         "announced": {"BOOL": any(event.type not in SILENT for event in change.events)},
     }
-    if payment.pending is not None:
-        item["due_at"] = {"N": str(payment.pending.due_at_ms)}
+    if payment.due_at_ms is not None:
+        item["due_at"] = {"N": str(payment.due_at_ms)}
     return item
 
 

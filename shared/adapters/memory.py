@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
@@ -81,10 +80,14 @@ class MemoryDatabase:
             for entry in write.unlisted:
                 self._rows(document.account, document.livemode, entry).discard(_row(entry))
 
-    def put_rows(self, payment: Payment, entries: Sequence[ListEntry]) -> None:
-        """Writes a payment's list rows."""
-        for entry in entries:
+    def change_rows(
+        self, payment: Payment, listed: Sequence[ListEntry], unlisted: Sequence[ListEntry]
+    ) -> None:
+        """Writes and removes a payment's list rows."""
+        for entry in listed:
             self._rows(payment.account, payment.livemode, entry).add(_row(entry))
+        for entry in unlisted:
+            self._rows(payment.account, payment.livemode, entry).discard(_row(entry))
 
     def _rows(self, account: str, livemode: bool, entry: ListEntry) -> set[_Row]:  # noqa: FBT001
         return self.lists.setdefault((account, livemode, entry.collection), set())
@@ -197,7 +200,7 @@ class MemoryPaymentStore:
         database.payments[payment.id] = Payment.of(payment.to_dict())
         database.events.setdefault(payment.id, []).extend(change.events)
         database.journals.update({journal.id: journal for journal in change.journals})
-        database.put_rows(payment, change.listed)
+        database.change_rows(payment, change.listed, change.unlisted)
         database.put_documents(change.documents)
         if change.claim is not None:
             database.claims[change.claim.key_hash] = change.claim
@@ -217,14 +220,3 @@ class MemoryLedgerStore:
             in_scope = (journal.account, journal.livemode) == (scope.account, scope.livemode)
             if in_scope and payment_id in {None, journal.payment_id}:
                 yield journal
-
-
-class MemoryEventBus:
-    """Implements EventBus by remembering."""
-
-    def __init__(self) -> None:
-        self.announcements: list[Mapping[str, Any]] = []
-
-    def publish(self, announcements: Sequence[Mapping[str, Any]]) -> None:
-        """Remembers announcements in order."""
-        self.announcements.extend(announcements)

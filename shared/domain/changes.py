@@ -19,9 +19,9 @@ class PaymentChange:
     """The snapshot after some new events, with the journals and rows that belong to them.
 
     Args: before_version: version the change builds on, 0 for a new payment. listed: rows that
-    make new objects findable. documents: new documents, such as a test payment method.
-    claim: on the request's idempotency key. verification_used: vault token whose card
-    verification value must be deleted with this change.
+    make new objects findable. unlisted: rows to remove. documents: new documents, such as a
+    test payment method. claim: on the request's idempotency key. verification_used: vault token
+    whose card verification value must be deleted with this change.
     """
 
     before_version: int
@@ -29,6 +29,7 @@ class PaymentChange:
     events: tuple[Event, ...]
     journals: tuple[Journal, ...] = ()
     listed: tuple[ListEntry, ...] = ()
+    unlisted: tuple[ListEntry, ...] = ()
     documents: tuple[DocumentWrite, ...] = ()
     claim: Claim | None = None
     verification_used: str | None = None

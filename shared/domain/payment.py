@@ -69,7 +69,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Money on its way back, or given back, to the card."""
+    """Money on its way back, or given back, to the card.
+
+    Args: due_at_ms: while pending, when somebody must look after it; None once it has ended.
+    """
 
     id: str
     charge_id: str
@@ -79,6 +82,7 @@ class Refund:
     reason: str | None
     metadata: Mapping[str, str]
     operation_key: str | None
+    due_at_ms: int | None = None
     provider_reference: str | None = None
     failure_reason: str | None = None
 
@@ -147,6 +151,13 @@ class Payment:
         if not self.charges:
             raise InvariantError(f"{self.id} has no charge")
         return self.charges[-1]
+
+    @property
+    def due_at_ms(self) -> int | None:
+        """When somebody must look after the payment: the first of all that is open on it."""
+        open_refunds = [r.due_at_ms for r in self.refunds if r.due_at_ms is not None]
+        pending = [self.pending.due_at_ms] if self.pending else []
+        return min([*open_refunds, *pending], default=None)
 
     @property
     def refunded_minor(self) -> int:
@@ -419,6 +430,7 @@ def _refund_requested(payment: Payment, data: Data, event: Event) -> Payment:
         reason=data["reason"],
         metadata=data["metadata"],
         operation_key=data["operation_key"],
+        due_at_ms=data["due_at_ms"],
     )
     return replace(payment, refunds=(*payment.refunds, refund))
 
@@ -429,6 +441,7 @@ def _refund_ended(status: RefundStatus) -> Callable[[Payment, Data, Event], Paym
             replace(
                 refund,
                 status=status,
+                due_at_ms=None,
                 provider_reference=data["provider_reference"],
                 failure_reason=data["failure_reason"],
             )

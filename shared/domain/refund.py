@@ -6,7 +6,7 @@ from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
 from shared.domain.postings import operation_of, post
-from shared.domain.work import Work
+from shared.domain.work import DUE_AFTER_MS, Work
 
 REFUNDS_MAX = 100
 
@@ -50,6 +50,7 @@ def request_refund(payment: Payment, amount_minor: int, work: Work, now_ms: int)
         "reason": order["reason"],
         "metadata": order["metadata"],
         "operation_key": work.operation_key,
+        "due_at_ms": now_ms + DUE_AFTER_MS,
     }
     after, events = advance(
         payment, payment.id, [(EventType.REFUND_REQUESTED, data)], work.context(now_ms)

@@ -649,6 +649,17 @@ def test_payment_commit_writes_rows_documents_and_claim(stores: Stores) -> None:
     assert stores.idempotency.find("key-1") == asked
 
 
+def test_payment_commit_removes_rows(stores: Stores) -> None:
+    # given
+    made = change(None, CREATED)
+    stores.payments.commit(made)
+    assert stores.documents.page(SCOPE, "payment_intent", PageQuery()).ids == (PAYMENT_ID,)
+    # when
+    stores.payments.commit(replace(change(made.payment, updated("x")), unlisted=made.listed))
+    # then
+    assert stores.documents.page(SCOPE, "payment_intent", PageQuery()).ids == ()
+
+
 def test_payment_change_that_used_a_verification_value_is_committed(stores: Stores) -> None:
     # given
     made = replace(change(None, CREATED), verification_used="vlt_1")

@@ -9,6 +9,7 @@ from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.idempotency import LEASE_MS, RETENTION_S
 from shared.domain.sandbox_network import Operation
+from shared.domain.work import DUE_AFTER_MS
 from tests.support.faults import crash_before, fail_provider, watch
 from tests.support.world import CARD, Answer, Merchant, World
 
@@ -651,6 +652,18 @@ def test_refunds_at_once_never_give_back_more_than_was_taken(
     world.check()
 
 
+def test_refund_of_unknown_outcome_is_pending_and_due(world: World, merchant: Merchant) -> None:
+    # given
+    intent = world.pay(merchant).body
+    fail_provider(world, Operation.REFUND, "after_effect", UnknownOutcomeError("lost"))
+    # when
+    answer = refund(world, merchant, payment_intent=intent["id"])
+    # then: somebody will look after it
+    assert (answer.status, answer.body["status"]) == (200, "pending")
+    assert world.load(intent["id"]).due_at_ms == world.clock.now_ms() + DUE_AFTER_MS
+    world.check()
+
+
 def test_refund_of_an_uncaptured_payment_is_refused(world: World, merchant: Merchant) -> None:
     # given
     held = world.pay(merchant, capture_method="manual").body
@@ -729,6 +742,19 @@ def test_update_before_confirmation_changes_what_is_charged(
     paid = act(world, merchant, intent["id"], "confirm")
     assert (paid.body["amount_received"], paid.body["status"]) == (3500, "succeeded")
     world.check()
+
+
+def test_update_of_the_customer_moves_the_payment_to_their_list(
+    world: World, merchant: Merchant
+) -> None:
+    # given
+    first, second = customer(world, merchant, "cus_1"), customer(world, merchant, "cus_2")
+    intent = created(world, merchant, customer=first)
+    # when
+    act(world, merchant, intent["id"], "", customer=second)
+    # then
+    assert ids(get(world, merchant, PAYMENTS, customer=first)) == []
+    assert ids(get(world, merchant, PAYMENTS, customer=second)) == [intent["id"]]
 
 
 @pytest.mark.parametrize(

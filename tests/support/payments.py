@@ -84,6 +84,7 @@ REFUND_REQUESTED: Draft = (
         "reason": None,
         "metadata": {},
         "operation_key": None,
+        "due_at_ms": 1_790_000_060_000,
     },
 )
 

@@ -106,6 +106,17 @@ def test_refund_holds_what_it_asks_for_until_it_fails() -> None:
     assert (refund.status, refund.failure_reason) == (RefundStatus.FAILED, "declined")
 
 
+def test_refund_that_is_open_is_due_until_it_ended() -> None:
+    # given
+    paid = after(None, *LIVES["paid"])
+    asked = after(paid, REFUND_REQUESTED)
+    # then
+    assert paid.due_at_ms is None
+    assert asked.due_at_ms == 1_790_000_060_000
+    assert after(asked, refund_ended(EventType.REFUND_SUCCEEDED)).due_at_ms is None
+    assert after(asked, refund_ended(EventType.REFUND_FAILED, "declined")).due_at_ms is None
+
+
 def test_attempt_that_needs_authentication_leaves_no_charge_but_keeps_its_number() -> None:
     # given
     waiting = after(None, *LIVES["action"])
