@@ -58,15 +58,20 @@ class Books:
         function.allow(GET + PUT + UPDATE, self.idempotency.table_arn)
 
     def read_payments(self, function: FarthingFunction) -> None:
-        """Lets a function read payments and their events."""
-        function.allow(GET_MANY + QUERY, self.payments.table_arn)
+        """Lets a function read payments by id, many at once."""
+        function.allow(GET_MANY, self.payments.table_arn)
 
     def change_payments(self, function: FarthingFunction) -> None:
-        """Lets a function commit changes of payments: all that one transaction writes."""
-        self.read_payments(function)
-        function.allow(PUT, self.payments.table_arn)
+        """Lets a function commit changes of payments with their journals."""
+        function.allow(GET + PUT, self.payments.table_arn)
         function.allow(PUT, self.ledger.table_arn)
-        function.allow(PUT + DELETE, self.objects.table_arn)
+
+    def list_new(self, function: FarthingFunction) -> None:
+        """Lets a function's transactions write list rows and new objects."""
+        function.allow(PUT, self.objects.table_arn)
+
+    def claim_keys(self, function: FarthingFunction) -> None:
+        """Lets a function's transactions claim idempotency keys."""
         function.allow(PUT, self.idempotency.table_arn)
 
     def read_ledger(self, function: FarthingFunction) -> None:

@@ -38,6 +38,10 @@ BOOK_STEPS = frozenset(
     }
 )
 NETWORK_STEPS = BOOK_STEPS - {"reserve_funds", "release_funds"}
+# Steps whose transactions make payments, charges or refunds findable, and those that are a
+# request's first write, which claims its idempotency key.
+LISTING_STEPS = frozenset({"reserve_funds", "authorize_payment", "release_funds"})
+CLAIMING_STEPS = frozenset({"reserve_funds", "capture_payment", "void_authorization"})
 VAULT_STEP = "authorize_payment"
 
 
@@ -100,6 +104,10 @@ class PaymentsStack(FarthingStack):
         step = self._make.make(name, timeout_s=timeout_s, environment=environment, code=code)
         if name in BOOK_STEPS:
             given.books.change_payments(step)
+        if name in LISTING_STEPS:
+            given.books.list_new(step)
+        if name in CLAIMING_STEPS:
+            given.books.claim_keys(step)
         if name in NETWORK_STEPS:
             self._network.allow_calls(step)
         if name == VAULT_STEP:
@@ -142,6 +150,8 @@ class PaymentsStack(FarthingStack):
             },
         )
         books.read_objects(function)
+        books.write_objects(function)
+        books.read_payments(function)
         books.change_payments(function)
         books.keep_idempotency(function)
         for machine in machines.values():
@@ -168,7 +178,7 @@ class PaymentsStack(FarthingStack):
             "ANY /v1/events/{proxy+}",
             "ANY /v1/webhook_endpoints",
             "ANY /v1/webhook_endpoints/{proxy+}",
-            environment={**objects, **self._local_only_environment()},
+            environment=objects,
         )
         for function in (customers, events):
             books.read_objects(function)

@@ -11,12 +11,9 @@ from tests.support.synthesis import REGION, Platform
 ROLE = "AWS::IAM::Role"
 POLICY = "AWS::IAM::Policy"
 READ = {"GetItem", "BatchGetItem", "Query"}
-PAYMENT_CHANGE = {
-    "Payments": READ | {"PutItem"},
-    "Ledger": {"PutItem"},
-    "Objects": {"PutItem", "DeleteItem"},
-    "Idempotency": {"PutItem"},
-}
+PAYMENT_CHANGE = {"Payments": {"GetItem", "PutItem"}, "Ledger": {"PutItem"}}
+LISTED = {"Objects": {"PutItem"}}
+CLAIMED = {"Idempotency": {"PutItem"}}
 CLAIMS = {"Idempotency": {"GetItem", "PutItem", "UpdateItem"}}
 DOCUMENTS = {"Objects": READ | {"PutItem", "DeleteItem"}, **CLAIMS}
 NETWORK = {"secret": {"GetSecretValue"}}
@@ -32,6 +29,7 @@ CONSUMED = {
 RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     "ApiPayments": {
         **PAYMENT_CHANGE,
+        "Payments": {"GetItem", "BatchGetItem", "PutItem"},
         **DOCUMENTS,
         "PaySaga": {"StartSyncExecution"},
         "CaptureSaga": {"StartSyncExecution"},
@@ -53,16 +51,17 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     "DeleteCardVerification": {"Vault": {"DeleteItem"}, "Verifications": CONSUMED},
     "ValidatePayment": {},
     "ScoreFraud": {},
-    "ReserveFunds": PAYMENT_CHANGE,
-    "ReleaseFunds": PAYMENT_CHANGE,
+    "ReserveFunds": {**PAYMENT_CHANGE, **LISTED, **CLAIMED},
+    "ReleaseFunds": {**PAYMENT_CHANGE, **LISTED},
     "AuthorizePayment": {
         **PAYMENT_CHANGE,
+        **LISTED,
         **NETWORK,
         "Vault": {"Query", "DeleteItem"},
         "CardKey": {"Decrypt"},
     },
-    "CapturePayment": {**PAYMENT_CHANGE, **NETWORK},
-    "VoidAuthorization": {**PAYMENT_CHANGE, **NETWORK},
+    "CapturePayment": {**PAYMENT_CHANGE, **CLAIMED, **NETWORK},
+    "VoidAuthorization": {**PAYMENT_CHANGE, **CLAIMED, **NETWORK},
     "RefundCapture": {**PAYMENT_CHANGE, **NETWORK},
     "SettlePayment": {**PAYMENT_CHANGE, "Settlements": CONSUMED},
     "RelayEvents": {
