@@ -259,7 +259,7 @@ class World:
         return payment
 
     def check(self) -> None:
-        """Asserts what must hold after everything: see docs/invariants in ARCHITECTURE.md."""
+        """Asserts what must hold after everything: see Invariants in docs/ledger.md."""
         trial_balance(self.database.journals.values())
         for payment_id, payment in self.database.payments.items():
             assert rebuild(self.payments.events(payment_id)) == payment
