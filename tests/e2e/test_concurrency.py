@@ -151,27 +151,74 @@ def test_confirm_twice_at_once_charges_once(client: stripe.StripeClient, _race: 
     assert network_types(client, payment.id) == ["sale"]
 
 
-def test_retry_of_a_client_that_hung_up_finds_its_payment(
-    platform: Platform, merchant: Mapping[str, str], client: stripe.StripeClient
+def hang_up(
+    platform: Platform, secret_key: str, path: str, params: Mapping[str, Any], key: str
 ) -> None:
-    # given: a request whose client is gone before the answer comes
-    before = payment_ids(client)
-    key = "hung-up"
-    body = urlencode({name: str(value).lower() for name, value in ORDER.items()})
+    """Sends a request and is gone before the answer comes."""
+    body = urlencode({name: str(value).lower() for name, value in params.items()})
     head = (
-        "POST /v1/payment_intents HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        f"Authorization: Bearer {merchant['secret_key']}\r\nIdempotency-Key: {key}\r\n"
-        f"Content-Type: {FORM}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {secret_key}\r\n"
+        f"Idempotency-Key: {key}\r\nContent-Type: {FORM}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     address = urlsplit(platform.base)
     with socket.create_connection((str(address.hostname), int(address.port or 0))) as sent:
         sent.sendall(f"{head}{body}".encode())
+
+
+def test_payment_tried_again_after_hanging_up_is_made_once(
+    platform: Platform, merchant: Mapping[str, str], client: stripe.StripeClient
+) -> None:
+    # given
+    before = payment_ids(client)
+    hang_up(platform, merchant["secret_key"], "/v1/payment_intents", ORDER, "hung-up")
     # when
-    payment = patient(platform, merchant).v1.payment_intents.create(ORDER, {"idempotency_key": key})
+    create = patient(platform, merchant).v1.payment_intents.create
+    payment = create(ORDER, {"idempotency_key": "hung-up"})
     # then
     assert payment.status == "succeeded"
     assert network_types(client, payment.id) == ["sale"]
     assert payment_ids(client) - before == {payment.id}
+
+
+@pytest.mark.parametrize("race", range(RACES))
+@pytest.mark.parametrize(
+    ("verb", "status", "operation"),
+    [("capture", "succeeded", "capture"), ("cancel", "canceled", "void")],
+)
+def test_operation_tried_again_after_hanging_up_is_done_once(
+    platform: Platform,
+    merchant: Mapping[str, str],
+    client: stripe.StripeClient,
+    verb: str,
+    status: str,
+    operation: str,
+    race: int,
+) -> None:
+    # given
+    payment = client.v1.payment_intents.create(ORDER_TO_CAPTURE)
+    path, key = f"/v1/payment_intents/{payment.id}/{verb}", f"hung-up-{verb}-{race}"
+    hang_up(platform, merchant["secret_key"], path, {}, key)
+    # when
+    again = getattr(patient(platform, merchant).v1.payment_intents, verb)
+    # then
+    assert again(payment.id, {}, {"idempotency_key": key}).status == status
+    assert network_types(client, payment.id) == ["authorization", operation]
+
+
+@pytest.mark.parametrize("race", range(RACES))
+def test_refund_tried_again_after_hanging_up_is_made_once(
+    platform: Platform, merchant: Mapping[str, str], client: stripe.StripeClient, race: int
+) -> None:
+    # given
+    payment = client.v1.payment_intents.create(ORDER)
+    order: Any = {"payment_intent": payment.id}
+    key = f"hung-up-refund-{race}"
+    hang_up(platform, merchant["secret_key"], "/v1/refunds", order, key)
+    # when
+    refund = patient(platform, merchant).v1.refunds.create(order, {"idempotency_key": key})
+    # then
+    assert refund.status == "succeeded"
+    assert network_types(client, payment.id) == ["sale", "refund"]
 
 
 @pytest.mark.parametrize("_race", range(RACES))
