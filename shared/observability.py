@@ -6,10 +6,25 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from shared.domain.payment import RefundStatus
+from shared.domain.saga import Outcome
+
 # The level is stated: Powertools would take it from whatever LOG_LEVEL the host happens to have.
 logger = Logger(service="farthing", level="INFO", utc=True)
 
 StepHandler = Callable[[Mapping[str, Any], object], dict[str, Any]]
+
+
+def is_unresolved(output: Mapping[str, Any]) -> bool:
+    """Tells whether a saga ends here with an operation whose outcome is not known.
+
+    A metric filter counts these lines, and an alarm fires on the first.
+    """
+    payment = output.get("payment")
+    if output["outcome"] != Outcome.DONE or payment is None:
+        return False
+    refunds = [refund["status"] for refund in payment["refunds"]]
+    return payment["pending"] is not None or RefundStatus.PENDING in refunds
 
 
 def step(run: Callable[[Mapping[str, Any]], dict[str, Any]]) -> StepHandler:
@@ -25,6 +40,7 @@ def step(run: Callable[[Mapping[str, Any]], dict[str, Any]]) -> StepHandler:
             account=state["account"],
             request_id=state["request_id"],
             outcome=str(output["outcome"]),
+            unresolved=is_unresolved(output),
             duration_ms=round((time.perf_counter() - started) * 1000, 1),
         )
         return output

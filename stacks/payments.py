@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -38,6 +40,7 @@ BOOK_STEPS = frozenset(
     }
 )
 NETWORK_STEPS = BOOK_STEPS - {"reserve_funds", "release_funds"}
+UNRESOLVED_NAMESPACE, UNRESOLVED_METRIC = "Farthing", "UnresolvedOperations"
 # Steps whose transactions make payments, charges or refunds findable, and those that are a
 # request's first write, which claims its idempotency key.
 LISTING_STEPS = frozenset({"reserve_funds", "authorize_payment", "release_funds"})
@@ -89,6 +92,7 @@ class PaymentsStack(FarthingStack):
         functions = {name: self._step(name, step.timeout_s) for name, step in table.items()}
         for name in sorted(undo):
             self._alarm_on_undo(functions[name])
+        self._alarm_on_unresolved([functions[name] for name in sorted(NETWORK_STEPS)])
         return functions
 
     def _step(self, name: str, timeout_s: int) -> FarthingFunction:
@@ -118,6 +122,27 @@ class PaymentsStack(FarthingStack):
         metric = function.function.metric_errors(period=Duration.minutes(1), statistic="Sum")
         what = f"{function.name} failed: a payment was not undone and waits for a person."
         alarm_on(function, "Errors", metric, self._given.alarms, what)
+
+    def _alarm_on_unresolved(self, steps: list[FarthingFunction]) -> None:
+        """Counts the operations that a card network did not answer; see shared.observability."""
+        for step in steps:
+            logs.MetricFilter(
+                step,
+                "Unresolved",
+                log_group=step.log,
+                filter_pattern=logs.FilterPattern.boolean_value("$.unresolved", value=True),
+                metric_namespace=UNRESOLVED_NAMESPACE,
+                metric_name=UNRESOLVED_METRIC,
+                metric_value="1",
+            )
+        metric = cloudwatch.Metric(
+            namespace=UNRESOLVED_NAMESPACE,
+            metric_name=UNRESOLVED_METRIC,
+            period=Duration.minutes(1),
+            statistic="Sum",
+        )
+        what = "A card network did not answer: look up the payments past their due date there."
+        alarm_on(self, "Unresolved", metric, self._given.alarms, what)
 
     def _machines(self, steps: dict[str, FarthingFunction]) -> dict[str, SagaMachine]:
         return {

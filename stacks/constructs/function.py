@@ -64,7 +64,7 @@ class FarthingFunction(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             description=f"What {name} may do",
         )
-        log = log_group(self, "Log", stage)
+        self.log = log = log_group(self, "Log", stage)
         log.grant_write(self.role)
         self.function = lambda_.Function(
             self,

@@ -1,0 +1,29 @@
+"""What a step's log line says of an operation that stays open."""
+
+from typing import Any
+
+import pytest
+
+from shared.domain.saga import Outcome
+from shared.observability import is_unresolved
+
+
+@pytest.mark.parametrize(
+    ("outcome", "pending", "refunds", "expected"),
+    [
+        (Outcome.DONE, {"kind": "authorization"}, [], True),
+        (Outcome.DONE, None, ["pending"], True),
+        (Outcome.DONE, None, ["succeeded", "failed"], False),
+        (Outcome.RESERVED, {"kind": "authorization"}, [], False),
+    ],
+)
+def test_step_that_ends_with_an_open_operation_is_unresolved(
+    outcome: Outcome, pending: Any, refunds: list[str], expected: bool
+) -> None:
+    payment = {"pending": pending, "refunds": [{"status": status} for status in refunds]}
+    assert is_unresolved({"outcome": outcome, "payment": payment}) is expected
+
+
+def test_step_without_a_payment_is_not_unresolved() -> None:
+    assert is_unresolved({"outcome": Outcome.ALLOW}) is False
+    assert is_unresolved({"outcome": Outcome.DONE, "payment": None}) is False
