@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from shared.domain.cards import SANDBOX_METHOD_PREFIX
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import RejectedError
 from shared.domain.ports import SandboxCards
@@ -14,7 +15,6 @@ from shared.edge.documents import changed
 DETACHED_AT_ONCE_MAX = 25
 
 _KIND = "payment_method"
-_SANDBOX_PREFIX = "pm_card_"
 
 # Composed at its first use only: few requests name a test card.
 SandboxCardsSource = Callable[[], SandboxCards]
@@ -51,7 +51,7 @@ def made_attached(
     Returns: None when there is no test card of that name, which in live mode there never is.
     """
     scope = request.scope
-    if scope.livemode or not alias.startswith(_SANDBOX_PREFIX):
+    if scope.livemode or not alias.startswith(SANDBOX_METHOD_PREFIX):
         return None
     card = sandbox_cards().describe(alias, scope.account)
     if card is None:

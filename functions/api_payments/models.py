@@ -44,7 +44,17 @@ Amount = Annotated[Integer, AfterValidator(_amount)]
 Currency = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_currency)]
 Descriptor = Annotated[str, StringConstraints(min_length=1, max_length=22)]
 CaptureMethod = Literal["automatic", "automatic_async", "manual"]
-SetupFutureUsage = Literal["off_session", "on_session"]
+
+
+def _not_saved(value: object) -> object:
+    raise refusal(
+        "This platform does not save a card while charging it: attach the PaymentMethod to the "
+        "customer, then charge it.",
+    )
+
+
+# An empty value unsets what was never set.
+SetupFutureUsage = Annotated[str, StringConstraints(min_length=1), AfterValidator(_not_saved)]
 
 
 class Shipping(Params):

@@ -21,6 +21,7 @@ from functions.api_payments.room import (
 from functions.api_payments.sagas import SagaStarter
 from functions.api_payments.sources import find_payment, pick_payment, rendered_page, source
 from shared.domain.authorization import created_entries, new_payment_method
+from shared.domain.cards import SANDBOX_METHOD_PREFIX
 from shared.domain.changes import Context, Draft, PaymentChange, advance
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
 from shared.domain.errors import RejectedError
@@ -37,7 +38,6 @@ from shared.wire.errors import error_body, missing_reference, no_such
 
 # A card provider for every payment: there is one as long as routing is not built.
 PROVIDER = "sandbox"
-_SANDBOX_METHOD_PREFIX = "pm_card_"
 _EDITABLE = {
     PaymentStatus.REQUIRES_PAYMENT_METHOD,
     PaymentStatus.REQUIRES_CONFIRMATION,
@@ -273,7 +273,7 @@ class PaymentIntents:
         named = (customer, payment_method, scope.account if with_account else None)
         ids = [name for name in named if name]
         found = self.documents.get_many(
-            [object_id for object_id in ids if not object_id.startswith(_SANDBOX_METHOD_PREFIX)]
+            [object_id for object_id in ids if not object_id.startswith(SANDBOX_METHOD_PREFIX)]
         )
         if customer is not None:
             self._require(found, scope, customer, "customer", "customer")
@@ -302,7 +302,7 @@ class PaymentIntents:
         """Finds the payment method, or makes one of a sandbox card's name."""
         if method_id is None:
             return None
-        if method_id.startswith(_SANDBOX_METHOD_PREFIX):
+        if method_id.startswith(SANDBOX_METHOD_PREFIX):
             return self._sandbox_method(request, method_id)
         document = self._require(
             references, request.scope, method_id, "PaymentMethod", "payment_method"

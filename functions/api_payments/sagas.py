@@ -15,6 +15,7 @@ from shared.domain.ports import PaymentStore, SagaRunner
 from shared.domain.saga import REFUND, Outcome, Saga
 from shared.domain.work import Work, is_same_request
 from shared.edge.api import Reply, Request
+from shared.wire import payments as wire
 from shared.wire.errors import error_body
 
 Answer = Callable[[Payment], Reply]
@@ -61,7 +62,7 @@ class SagaStarter:
     def _answered(self, result: Mapping[str, Any], work: Work, answer: Answer) -> Reply:
         match result["outcome"]:
             case Outcome.REFUSED:
-                return _refused(result)
+                return _refused(result, work)
             case Outcome.CONFLICT:
                 raise VersionConflictError("Another request changed this object first.")
             case Outcome.KEY_IN_USE:
@@ -99,8 +100,14 @@ def _shows(payment: Payment, work: Work) -> bool:
     return created or charged or work.saga == REFUND.name or is_same_request(payment, work)
 
 
-def _refused(result: Mapping[str, Any]) -> Reply:
-    error = result["error"]
+def _refused(result: Mapping[str, Any], work: Work) -> Reply:
+    error, before = result["error"], work.order.get("before")
+    if error["code"] == "payment_intent_unexpected_state" and before is not None:
+        # Stripe shows the state that does not allow it.
+        shown = wire.payment_intent(Payment.of(before))
+        kind, message = "invalid_request_error", error["message"]
+        body = error_body(kind, message, code=error["code"], payment_intent=shown)
+        return Reply(400, body, began=result["began"])
     if not result["began"]:
         raise RejectedError(error["message"], code=error["code"], param=error["param"])
     is_card_error = error["code"] == "processing_error"

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 SANDBOX_TOKEN_PREFIX = "test:"
+# What merchants call the sandbox's payment methods by, such as pm_card_visa.
+SANDBOX_METHOD_PREFIX = "pm_card_"
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,6 @@ def unexpected_state(payment: Payment, verb: str) -> RejectedError:
         f"You cannot {verb} this PaymentIntent because it has a status of {payment.status}"
         + (f" and its {payment.pending.kind} is in progress." if payment.pending else "."),
         code="payment_intent_unexpected_state",
-        param="intent",
     )
 
 

@@ -12,14 +12,13 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from shared.domain.card_brands import Brand, brand_of
-from shared.domain.cards import SANDBOX_TOKEN_PREFIX
+from shared.domain.cards import SANDBOX_METHOD_PREFIX, SANDBOX_TOKEN_PREFIX
 from shared.domain.errors import InvariantError
 
 # Cards that are used by name carry these, since nobody typed an expiry or a security code.
 EXP_MONTH = 12
 EXP_YEAR = 2040
 
-PAYMENT_METHOD_PREFIX = "pm_card_"
 TOKEN_PREFIX = "tok_"
 
 
@@ -282,7 +281,7 @@ def by_alias(alias: str) -> SandboxCard | None:
 
     Args: alias: such as "pm_card_visa" or "tok_visa".
     """
-    for prefix in (PAYMENT_METHOD_PREFIX, TOKEN_PREFIX):
+    for prefix in (SANDBOX_METHOD_PREFIX, TOKEN_PREFIX):
         if alias.startswith(prefix):
             return _BY_NAME.get(alias.removeprefix(prefix))
     return None

@@ -22,7 +22,7 @@ _LOCKED = (
 _UNAVAILABLE = "The platform cannot serve this request right now. Nothing was changed; retry it."
 _UNKNOWN = "The outcome of this request is not known yet. Retry it with the same Idempotency-Key."
 _BROKEN = "An unexpected error occurred on our side. It has been recorded under the request id."
-_RETRY = {"Stripe-Should-Retry": "true"}
+_RETRY = {"Stripe-Should-Retry": "true", "Retry-After": "1"}
 
 
 class RequestError(RejectedError):

@@ -216,7 +216,7 @@ def test_confirm_a_paid_payment_is_refused(world: World, merchant: Merchant) -> 
     # when
     answer = act(world, merchant, intent["id"], "confirm", payment_method="pm_card_visa")
     # then
-    error = expect_error(answer, 400, "payment_intent_unexpected_state", "intent")
+    error = expect_error(answer, 400, "payment_intent_unexpected_state")
     assert "status of succeeded" in error["message"]
     assert state_of(world) == before
 
@@ -449,7 +449,7 @@ def test_capture_in_another_state_is_refused(world: World, merchant: Merchant, s
     before = state_of(world)
     # then
     answer = act(world, merchant, intent, "capture")
-    expect_error(answer, 400, "payment_intent_unexpected_state", "intent")
+    expect_error(answer, 400, "payment_intent_unexpected_state")
     assert state_of(world) == before
 
 
@@ -459,7 +459,7 @@ def test_second_capture_is_refused(world: World, merchant: Merchant) -> None:
     act(world, merchant, held["id"], "capture", amount_to_capture=500)
     # then
     answer = act(world, merchant, held["id"], "capture", amount_to_capture=500)
-    expect_error(answer, 400, "payment_intent_unexpected_state", "intent")
+    expect_error(answer, 400, "payment_intent_unexpected_state")
     assert len(world.provider.effects(Operation.CAPTURE)) == 1
 
 
@@ -529,7 +529,7 @@ def test_cancel_a_final_payment_is_refused(world: World, merchant: Merchant, ver
     before = state_of(world)
     # then
     answer = act(world, merchant, intent["id"], "cancel")
-    expect_error(answer, 400, "payment_intent_unexpected_state", "intent")
+    expect_error(answer, 400, "payment_intent_unexpected_state")
     assert state_of(world) == before
 
 
@@ -542,7 +542,7 @@ def test_cancel_while_processing_is_refused(world: World, merchant: Merchant) ->
     for verb in ("cancel", "confirm", "capture"):
         params = {"payment_method": "pm_card_visa"} if verb == "confirm" else {}
         answer = act(world, merchant, intent["id"], verb, **params)
-        expect_error(answer, 400, "payment_intent_unexpected_state", "intent")
+        expect_error(answer, 400, "payment_intent_unexpected_state")
     world.check()
 
 
@@ -779,7 +779,7 @@ def test_update_of_money_after_confirmation_is_refused(
     before = state_of(world)
     # then
     answer = act(world, merchant, intent["id"], "", **params)
-    expect_error(answer, 400, "payment_intent_unexpected_state", "intent")
+    expect_error(answer, 400, "payment_intent_unexpected_state")
     assert state_of(world) == before
 
 
@@ -1482,3 +1482,27 @@ def test_card_number_outside_the_vault_is_refused_and_not_echoed(
         expect_error(answer, 400, "card_data_refused")
         assert number not in answer.text
     assert state_of(world) == before
+
+
+def test_refusal_by_state_shows_the_payment(world: World, merchant: Merchant) -> None:
+    # given
+    intent = world.pay(merchant).body
+    # when
+    answer = world.call(
+        "POST", f"/v1/payment_intents/{intent['id']}/capture", {}, merchant=merchant, key="again"
+    )
+    # then
+    error = expect_error(answer, 400, "payment_intent_unexpected_state")
+    assert error["payment_intent"]["id"] == intent["id"]
+    assert error["payment_intent"]["status"] == "succeeded"
+
+
+def test_saving_a_card_while_charging_it_is_refused_clearly(
+    world: World, merchant: Merchant
+) -> None:
+    # when
+    answer = world.pay(merchant, setup_future_usage="off_session")
+    # then
+    error = expect_error(answer, 400, None, "setup_future_usage")
+    assert "attach" in error["message"]
+    assert world.database.payments == {}
