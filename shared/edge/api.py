@@ -20,6 +20,7 @@ from shared.edge.card_guard import refuse_card_data
 from shared.edge.expand import Plan, plan_expansions, take_expansions
 from shared.edge.http import HttpRequest
 from shared.edge.idempotency import Claimed, checked_key, claim_key, key_in_use
+from shared.edge.lists import fitting
 from shared.edge.load import Json, Loader, Source, document_sources
 from shared.edge.params import Params, Tree, canonical, decode, parse
 from shared.observability import logger
@@ -363,6 +364,9 @@ class Api:
             render=render,
         )
         reply = call.route.operation(request)
+        if call.route.is_list:
+            backwards = getattr(call.params, "ending_before", None) is not None
+            return reply.status, fitting(reply.body, render, backwards=backwards)
         text = render(reply.body)
         if reply.began and claim is not None:
             self._ports.idempotency.answer(claim, Answer(reply.status, text))

@@ -1,11 +1,15 @@
 """Lists: cursors and bounds in, Stripe's list object out."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from shared.domain.documents import PageQuery
 from shared.edge.fields import CreatedRange, ListParams, PageParams
 from shared.wire.errors import RequestError, missing_reference
+
+# Lambda answers with at most 6 MB of JSON, in which the body is one escaped string.
+ANSWER_BYTES_MAX = 5_500_000
 
 # Tells when an object of the request's scope was created, in ms, or None when there is none.
 Cursor = Callable[[str], int | None]
@@ -48,6 +52,28 @@ def created_bounds_ms(created: CreatedRange | None) -> tuple[int | None, int | N
 def list_reply(url: str, data: Iterable[Mapping[str, Any]], *, has_more: bool) -> dict[str, Any]:
     """Builds Stripe's list object."""
     return {"object": "list", "data": list(data), "has_more": has_more, "url": url}
+
+
+def fitting(
+    body: Mapping[str, Any], render: Callable[[Mapping[str, Any]], str], *, backwards: bool
+) -> str:
+    """Renders a list, with fewer objects where all of them would be more than can be sent.
+
+    Auto-paging clients go on behind the objects that were sent, so they miss none.
+    Args: backwards: the page lies before its cursor, so that the objects next to it are the last.
+    """
+    text = render(body)
+    while _is_too_long(text) and len(body["data"]) > 1:
+        half = len(body["data"]) // 2
+        data = body["data"][-half:] if backwards else body["data"][:half]
+        body = {**body, "data": data, "has_more": True}
+        text = render(body)
+    return text
+
+
+def _is_too_long(text: str) -> bool:
+    # Escaping makes six characters of one, or twelve of one beyond the basic plane, at most.
+    return 12 * len(text) > ANSWER_BYTES_MAX and len(json.dumps(text)) > ANSWER_BYTES_MAX
 
 
 def _next(second: int | None) -> int | None:

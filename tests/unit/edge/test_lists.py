@@ -1,9 +1,18 @@
+import json
+
 import pytest
 
 from shared.domain.documents import PageQuery
 from shared.domain.errors import RejectedError
 from shared.edge.fields import CreatedRange, ListParams
-from shared.edge.lists import created_bounds_ms, list_reply, page_query
+from shared.edge.lists import (
+    ANSWER_BYTES_MAX,
+    created_bounds_ms,
+    fitting,
+    list_reply,
+    page_query,
+)
+from shared.wire.json import dump
 
 
 def test_page_query_cursor_becomes_position() -> None:
@@ -50,3 +59,26 @@ def test_list_reply_is_stripes_list() -> None:
         "has_more": True,
         "url": "/v1/customers",
     }
+
+
+@pytest.mark.parametrize(
+    ("backwards", "kept"), [(False, list(range(50))), (True, list(range(50, 100)))]
+)
+def test_list_longer_than_can_be_sent_is_shortened_next_to_its_cursor(
+    backwards: bool, kept: list[int]
+) -> None:
+    # given: a hundred objects whose text is one and a half times what may be sent
+    note = "💳" * (ANSWER_BYTES_MAX * 3 // 2 // 100 // 12)
+    data = [{"id": number, "note": note} for number in range(100)]
+    # when
+    text = fitting(list_reply("/v1/x", data, has_more=False), dump, backwards=backwards)
+    # then
+    body = json.loads(text)
+    assert [item["id"] for item in body["data"]] == kept
+    assert body["has_more"]
+    assert len(json.dumps(text)) <= ANSWER_BYTES_MAX
+
+
+def test_list_that_can_be_sent_is_sent_as_it_is() -> None:
+    body = list_reply("/v1/x", [{"id": 1}, {"id": 2}], has_more=False)
+    assert json.loads(fitting(body, dump, backwards=False)) == body
