@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 ACCOUNT = "acct_1Demo"
 NETWORK_SECRET = "sandbox-network-secret"
-TABLES = ("payments", "objects", "ledger", "idempotency", "vault", "network")
+TABLES = ("payments", "objects", "ledger", "idempotency", "vault", "verifications", "network")
+TABLES_WITHOUT_SORT_KEY = {"idempotency", "verifications"}
 QUEUES = ("verification_queue_url", "relay_dead_letters_url", "delivery_queue_url")
 REMAINING_MS = 30_000
 SERVER_TIMEOUT_S = 10
@@ -94,7 +95,9 @@ def stage() -> Iterator["DynamoDBClient"]:
 def _tables() -> dict[str, str]:
     client = boto3.client("dynamodb", region_name=REGION)
     for name in TABLES:
-        keys = {"pk": "HASH"} if name == "idempotency" else {"pk": "HASH", "sk": "RANGE"}
+        keys = {"pk": "HASH"}
+        if name not in TABLES_WITHOUT_SORT_KEY:
+            keys["sk"] = "RANGE"
         client.create_table(
             TableName=name,
             KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],  # type: ignore[typeddict-item]

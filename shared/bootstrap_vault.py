@@ -39,6 +39,7 @@ def sealer() -> KmsCardSealer:
         dynamodb=bootstrap.dynamodb(),
         kms=kms(),
         table=settings["VAULT_TABLE"],
+        verifications_table=settings["VERIFICATIONS_TABLE"],
         data_key_id=settings["VAULT_KEY_ARN"],
         fingerprint_key_id=settings["FINGERPRINT_KEY_ARN"],
         deletions=SqsVerificationDeletions(sqs=sqs, queue_url=settings["VERIFICATION_QUEUE_URL"]),
@@ -54,6 +55,7 @@ def vault() -> KmsVault:
         dynamodb=bootstrap.dynamodb(),
         kms=kms(),
         table=settings["VAULT_TABLE"],
+        verifications_table=settings["VERIFICATIONS_TABLE"],
         data_key_id=settings["VAULT_KEY_ARN"],
         clock=bootstrap.clock(),
         has_sandbox_cards=not is_production(),
@@ -64,12 +66,13 @@ def vault() -> KmsVault:
 def verifications() -> DynamoVerifications:
     """Composes what deletes security codes."""
     return DynamoVerifications(
-        dynamodb=bootstrap.dynamodb(), table=bootstrap.settings()["VAULT_TABLE"]
+        dynamodb=bootstrap.dynamodb(), table=bootstrap.settings()["VERIFICATIONS_TABLE"]
     )
 
 
 @functools.cache
 def payments() -> DynamoPaymentStore:
     """Composes the payment store whose transactions also delete a used security code."""
-    tables = {**bootstrap.payment_tables(), "vault": bootstrap.settings()["VAULT_TABLE"]}
+    verifications_table = bootstrap.settings()["VERIFICATIONS_TABLE"]
+    tables = {**bootstrap.payment_tables(), "verifications": verifications_table}
     return DynamoPaymentStore(bootstrap.dynamodb(), tables)

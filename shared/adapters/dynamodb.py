@@ -205,13 +205,36 @@ def batch_get(
     Raises: TransientError when some stay unread after a bounded number of tries.
     """
     for start in range(0, len(keys), _BATCH_READ_MAX):
-        pending: Any = {table: {"Keys": keys[start : start + _BATCH_READ_MAX]}}
-        pending[table]["ConsistentRead"] = True
-        for _ in range(_BATCH_TRIES_MAX):
-            answer = client.batch_get_item(RequestItems=pending)
-            yield from answer["Responses"].get(table, [])
-            pending = answer.get("UnprocessedKeys") or {}
-            if not pending:
-                break
-        else:
-            raise TransientError("The store is busy; try again.")
+        read = {"Keys": keys[start : start + _BATCH_READ_MAX], "ConsistentRead": True}
+        for answered in _batches(client, {table: read}):
+            yield from answered.get(table, [])
+
+
+def get_each(client: "DynamoDBClient", keys: Mapping[str, Item]) -> dict[str, Item]:
+    """Reads one item of each table in one call, strongly consistent.
+
+    Args: keys: by table.
+    Returns: the items by table, without those that there are not.
+    Raises: TransientError when some stay unread after a bounded number of tries.
+    """
+    reads = {table: {"Keys": [key], "ConsistentRead": True} for table, key in keys.items()}
+    return {
+        table: item
+        for answered in _batches(client, reads)
+        for table, items in answered.items()
+        for item in items
+    }
+
+
+def _batches(
+    client: "DynamoDBClient", reads: Mapping[str, Any]
+) -> Iterator[Mapping[str, Sequence[Item]]]:
+    """Yields the items by table, answer by answer, until all keys are read."""
+    pending: Any = reads
+    for _ in range(_BATCH_TRIES_MAX):
+        answer = client.batch_get_item(RequestItems=pending)
+        yield answer["Responses"]
+        pending = answer.get("UnprocessedKeys") or {}
+        if not pending:
+            return
+    raise TransientError("The store is busy; try again.")

@@ -28,7 +28,7 @@ class DynamoPaymentStore:
     """Implements PaymentStore.
 
     Args: tables: names by "payments", "objects", "ledger", "idempotency" and, where the function
-    is in card-data scope, "vault".
+    is in card-data scope, "verifications".
     """
 
     def __init__(self, client: "DynamoDBClient", tables: Mapping[str, str]) -> None:
@@ -94,8 +94,8 @@ class DynamoPaymentStore:
         documents = dynamodb.document_operations(tables["objects"], change.documents)
         operations = [state, *events, *journals, *rows, *documents]
         if change.verification_used is not None:
-            key = {"pk": {"S": change.verification_used}, "sk": {"S": "CVC"}}
-            operations.append(dynamodb.delete(tables["vault"], key))
+            key = {"pk": {"S": change.verification_used}}
+            operations.append(dynamodb.delete(tables["verifications"], key))
         return operations
 
 

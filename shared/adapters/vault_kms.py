@@ -3,8 +3,12 @@
 The sealing half needs kms:GenerateDataKey and kms:GenerateMac, the opening half kms:Decrypt:
 no function can do both. Items, under the vault token as partition key:
 
-    CARD  wrapped_key, nonce, ciphertext of {"number", "exp_month", "exp_year"}; account
-    CVC   the same of the security code; expires_at (epoch seconds)
+    vault table, CARD    wrapped_key, nonce, ciphertext of {"number", "exp_month", "exp_year"};
+                         account
+    verifications table  the same of the security code; expires_at (epoch seconds)
+
+The vault table can be restored to any second of its last 35 days, the verifications table to none:
+a security code that is deleted is gone.
 """
 
 import hashlib
@@ -20,6 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from shared.adapters.dynamodb import get_each
 from shared.domain.cards import SANDBOX_TOKEN_PREFIX, CardNumber
 from shared.domain.errors import InvariantError, TransientError
 from shared.domain.ids import base62
@@ -139,7 +144,8 @@ def _bound_to(vault_token: str, account: str, kind: str) -> bytes:
 class KmsCardSealer:
     """Seals cards; implements CardSealer.
 
-    Args: data_key_id: KMS key that wraps data keys. fingerprint_key_id: KMS HMAC key.
+    Args: table: of the cards. verifications_table: of their security codes. data_key_id: KMS key
+    that wraps data keys. fingerprint_key_id: KMS HMAC key.
     """
 
     def __init__(
@@ -148,6 +154,7 @@ class KmsCardSealer:
         dynamodb: "DynamoDBClient",
         kms: "KMSClient",
         table: str,
+        verifications_table: str,
         data_key_id: str,
         fingerprint_key_id: str,
         deletions: VerificationDeletions,
@@ -156,6 +163,7 @@ class KmsCardSealer:
         self._dynamodb = dynamodb
         self._kms = kms
         self._table = table
+        self._verifications_table = verifications_table
         self._data_key_id = data_key_id
         self._fingerprint_key_id = fingerprint_key_id
         self._deletions = deletions
@@ -167,11 +175,12 @@ class KmsCardSealer:
         """Stores a card; see CardSealer."""
         fingerprint = self.fingerprint(account, card.number)
         vault_token = vault_token_for(account, card, request, fingerprint)
-        items = [self._card_item(vault_token, account, card)]
+        items = {self._table: self._card_item(vault_token, account, card)}
         if card.cvc is not None:
             # Asked for before the code is stored: a crash in between leaves nothing behind.
             self._deletions.schedule(vault_token)
-            items.append(self._verification_item(vault_token, account, card.cvc))
+            code = self._verification_item(vault_token, account, card.cvc)
+            items[self._verifications_table] = code
         self._put_once(items)
         return SealedCard(vault_token, fingerprint)
 
@@ -200,7 +209,8 @@ class KmsCardSealer:
             "exp_month": card.exp_month,
             "exp_year": card.exp_year,
         }
-        return self._sealed_item(vault_token, account, CARD, json.dumps(plaintext))
+        item = self._sealed_item(vault_token, account, CARD, json.dumps(plaintext))
+        return {**item, "sk": {"S": CARD}}
 
     def _verification_item(self, vault_token: str, account: str, cvc: str) -> dict[str, Any]:
         expires_at = self._clock.now_ms() // 1000 + VERIFICATION_RETENTION_S
@@ -216,7 +226,6 @@ class KmsCardSealer:
         bound = _bound_to(vault_token, account, kind)
         return {
             "pk": {"S": vault_token},
-            "sk": {"S": kind},
             "account": {"S": account},
             "wrapped_key": {"B": key.wrapped},
             "nonce": {"B": nonce},
@@ -232,12 +241,15 @@ class KmsCardSealer:
         )
         return bytes(answer["Plaintext"]), bytes(answer["CiphertextBlob"])
 
-    def _put_once(self, items: list[dict[str, Any]]) -> None:
-        """Puts card and code together unless they were before: then the code may be used up."""
+    def _put_once(self, items: Mapping[str, dict[str, Any]]) -> None:
+        """Puts card and code together unless the card was before: then the code may be used up.
+
+        The card stays when its code goes, so that its condition refuses the code for good.
+        """
         once = "attribute_not_exists(pk)"
         puts = [
-            {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": once}}
-            for item in items
+            {"Put": {"TableName": table, "Item": item, "ConditionExpression": once}}
+            for table, item in items.items()
         ]
         try:
             self._dynamodb.transact_write_items(TransactItems=puts)  # type: ignore[arg-type]
@@ -255,7 +267,8 @@ class KmsCardSealer:
 class KmsVault:
     """Opens cards; implements the port Vault.
 
-    Args: has_sandbox_cards: whether vault tokens of named test cards mean anything here.
+    Args: table: of the cards. verifications_table: of their security codes. has_sandbox_cards:
+    whether vault tokens of named test cards mean anything here.
     """
 
     def __init__(
@@ -264,6 +277,7 @@ class KmsVault:
         dynamodb: "DynamoDBClient",
         kms: "KMSClient",
         table: str,
+        verifications_table: str,
         data_key_id: str,
         clock: Clock,
         has_sandbox_cards: bool,
@@ -271,6 +285,7 @@ class KmsVault:
         self._dynamodb = dynamodb
         self._kms = kms
         self._table = table
+        self._verifications_table = verifications_table
         self._data_key_id = data_key_id
         self._clock = clock
         self._has_sandbox_cards = has_sandbox_cards
@@ -285,21 +300,18 @@ class KmsVault:
         if self._has_sandbox_cards and vault_token.startswith(SANDBOX_TOKEN_PREFIX):
             return open_sandbox_card(vault_token)
         items = self._items(vault_token)
-        if CARD not in items or items[CARD]["account"]["S"] != account:
+        item = items.get(self._table)
+        if item is None or item["account"]["S"] != account:
             raise no_such_card()
-        card = json.loads(self._plaintext(items[CARD], vault_token, account, CARD))
-        return CardNumber(cvc=self._cvc(items.get(CVC), vault_token, account), **card)
+        card = json.loads(self._plaintext(item, vault_token, account, CARD))
+        cvc = self._cvc(items.get(self._verifications_table), vault_token, account)
+        return CardNumber(cvc=cvc, **card)
 
     def _items(self, vault_token: str) -> dict[str, Mapping[str, Any]]:
-        answer = _calling(
-            self._dynamodb.query,
-            TableName=self._table,
-            KeyConditionExpression="pk = :token",
-            ExpressionAttributeValues={":token": {"S": vault_token}},
-            ConsistentRead=True,
-            Limit=2,
-        )
-        return {item["sk"]["S"]: item for item in answer["Items"]}
+        """Reads card and code in one call; by table."""
+        pk = {"S": vault_token}
+        keys = {self._table: {"pk": pk, "sk": {"S": CARD}}, self._verifications_table: {"pk": pk}}
+        return _calling(get_each, client=self._dynamodb, keys=keys)
 
     def _cvc(self, item: Mapping[str, Any] | None, vault_token: str, account: str) -> str | None:
         if item is None or self._clock.now_ms() >= int(item["expires_at"]["N"]) * 1000:
@@ -335,7 +347,10 @@ class KmsVault:
 
 
 class DynamoVerifications:
-    """Deletes security codes; implements Verifications and needs no key."""
+    """Deletes security codes; implements Verifications and needs no key.
+
+    Args: table: of the security codes.
+    """
 
     def __init__(self, *, dynamodb: "DynamoDBClient", table: str) -> None:
         self._dynamodb = dynamodb
@@ -343,7 +358,7 @@ class DynamoVerifications:
 
     def delete(self, vault_token: str) -> None:
         """Deletes a code; see Verifications."""
-        key = {"pk": {"S": vault_token}, "sk": {"S": CVC}}
+        key = {"pk": {"S": vault_token}}
         _calling(self._dynamodb.delete_item, TableName=self._table, Key=key)
 
 

@@ -6,6 +6,7 @@ from constructs import Construct
 
 GET = ["dynamodb:GetItem"]
 GET_MANY = ["dynamodb:GetItem", "dynamodb:BatchGetItem"]
+BATCH_GET = ["dynamodb:BatchGetItem"]
 QUERY = ["dynamodb:Query"]
 PUT = ["dynamodb:PutItem"]
 UPDATE = ["dynamodb:UpdateItem"]
@@ -21,6 +22,7 @@ def keyed_table(
     has_ttl: bool = False,
     has_stream: bool = False,
     is_test_data: bool = False,
+    is_forgotten: bool = False,
 ) -> dynamodb.TableV2:
     """Makes a table with string keys pk and sk, paid per request.
 
@@ -29,9 +31,11 @@ def keyed_table(
     in CloudTrail, and no function needs a right on it. A key of our own would give the sealing
     vault function kms:Decrypt, which it must not have; card data has its own encryption inside.
 
-    Args: is_test_data: the table goes with its stack.
+    Args: is_test_data: the table goes with its stack. is_forgotten: what is deleted must not be
+    recoverable, so the table has no backup, and is not retained when its stack goes.
     """
     text = dynamodb.AttributeType.STRING
+    is_kept = not (is_test_data or is_forgotten)
     return dynamodb.TableV2(
         scope,
         construct_id,
@@ -40,10 +44,10 @@ def keyed_table(
         billing=dynamodb.Billing.on_demand(),
         encryption=dynamodb.TableEncryptionV2.aws_managed_key(),
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-            point_in_time_recovery_enabled=True
+            point_in_time_recovery_enabled=not is_forgotten
         ),
         dynamo_stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if has_stream else None,
         time_to_live_attribute=TTL_ATTRIBUTE if has_ttl else None,
         deletion_protection=not is_test_data,
-        removal_policy=RemovalPolicy.DESTROY if is_test_data else RemovalPolicy.RETAIN,
+        removal_policy=RemovalPolicy.RETAIN if is_kept else RemovalPolicy.DESTROY,
     )

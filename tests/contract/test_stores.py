@@ -30,7 +30,7 @@ from shared.domain.ledger import Journal
 from shared.domain.payment import Payment, rebuild
 from shared.domain.ports import DocumentStore, IdempotencyStore, LedgerStore, PaymentStore
 from shared.domain.postings import operation_of, post
-from tests.support.aws import REGION, create_table
+from tests.support.aws import REGION, create_payment_tables
 from tests.support.payments import CHARGE_ID, CONFIRMED, CREATED, PAYMENT_ID
 
 SCOPE = Scope("acct_1", livemode=False)
@@ -65,10 +65,7 @@ def _dynamodb() -> Stores:
         aws_access_key_id="testing",
         aws_secret_access_key="testing",
     )
-    tables = {
-        name: create_table(client, name, has_sort_key=name != "idempotency")
-        for name in ("payments", "objects", "ledger", "idempotency", "vault")
-    }
+    tables = create_payment_tables(client)
     clock = MemoryClock()
     return Stores(
         DynamoDocumentStore(client, tables["objects"], tables["idempotency"]),

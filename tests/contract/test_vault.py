@@ -15,7 +15,7 @@ from shared.domain.cards import CardNumber
 from shared.domain.errors import NotFoundError
 from shared.domain.ports import Vault
 from shared.domain.vault import CardSealer, Verifications
-from tests.support.aws import create_table, create_vault_keys
+from tests.support.aws import create_vault_keys, create_vault_tables
 
 VISA = CardNumber("4242424242424242", 12, 2040, "987")
 
@@ -45,10 +45,9 @@ def _memory(clock: MemoryClock) -> Subject:
 def _kms(clock: MemoryClock) -> Subject:
     dynamodb = boto3.client("dynamodb", region_name="us-east-1")
     kms = boto3.client("kms", region_name="us-east-1")
-    create_table(dynamodb, "vault")
     data_key, mac_key = create_vault_keys(kms)
     deletions = Deletions()
-    common: dict[str, Any] = {"dynamodb": dynamodb, "table": "vault"}
+    common: dict[str, Any] = {"dynamodb": dynamodb, **create_vault_tables(dynamodb)}
     sealer = KmsCardSealer(
         kms=kms,
         data_key_id=data_key,
@@ -58,7 +57,8 @@ def _kms(clock: MemoryClock) -> Subject:
         **common,
     )
     vault = KmsVault(kms=kms, data_key_id=data_key, clock=clock, has_sandbox_cards=True, **common)
-    return Subject(sealer, vault, DynamoVerifications(**common), deletions.scheduled, clock)
+    verifications = DynamoVerifications(dynamodb=dynamodb, table=common["verifications_table"])
+    return Subject(sealer, vault, verifications, deletions.scheduled, clock)
 
 
 @pytest.fixture(params=["memory", "kms"])

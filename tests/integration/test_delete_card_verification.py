@@ -15,7 +15,7 @@ from shared.adapters.memory import MemoryClock
 from shared.adapters.memory_vault import MemoryVault
 from shared.domain.cards import CardNumber
 from shared.domain.errors import TransientError
-from tests.support.aws import REGION, create_table
+from tests.support.aws import REGION, create_vault_tables
 
 VISA = CardNumber("4242424242424242", 12, 2040, "987")
 EVENTS = Path(__file__).parents[2] / "events"
@@ -75,12 +75,12 @@ def test_delete_card_verification_throttled_record_is_tried_again() -> None:
 def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.setenv("VAULT_TABLE", "vault")
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("VERIFICATIONS_TABLE", "verifications")
     with mock_aws():
         _forget_composition()
         client = boto3.client("dynamodb", region_name=REGION)
-        create_table(client, "vault")
+        create_vault_tables(client)
         yield client
     _forget_composition()
 
@@ -96,11 +96,13 @@ def test_delete_card_verification_sample_event_deletes_the_code_only(dynamodb: A
     # given
     event = json.loads((EVENTS / "delete_card_verification.json").read_text())
     token = json.loads(event["Records"][0]["body"])["vault_token"]
-    for kind in ("CARD", "CVC"):
-        dynamodb.put_item(TableName="vault", Item={"pk": {"S": token}, "sk": {"S": kind}})
+    card = {"pk": {"S": token}, "sk": {"S": "CARD"}}
+    dynamodb.put_item(TableName="vault", Item=card)
+    for name in (token, "vlt_other"):
+        dynamodb.put_item(TableName="verifications", Item={"pk": {"S": name}})
     # when
     answer = delete_card_verification.handler(event, None)
     # then
     assert answer == {"batchItemFailures": []}
-    left = dynamodb.scan(TableName="vault")["Items"]
-    assert [item["sk"]["S"] for item in left] == ["CARD"]
+    assert dynamodb.scan(TableName="vault")["Items"] == [card]
+    assert dynamodb.scan(TableName="verifications")["Items"] == [{"pk": {"S": "vlt_other"}}]

@@ -21,7 +21,7 @@ from shared.adapters.dynamodb_payments import DynamoLedgerStore, DynamoPaymentSt
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.edge.api import Api
 from tests.support.api import form, http_event
-from tests.support.aws import REGION, create_table
+from tests.support.aws import REGION, create_payment_tables
 from tests.support.fuzz import Tree, likely_requests, trees
 from tests.support.world import Answer, Merchant, World
 
@@ -67,10 +67,7 @@ class DynamoWorld(World):
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
         )
-        tables = {
-            name: create_table(client, name, has_sort_key=name != "idempotency")
-            for name in ("payments", "objects", "ledger", "idempotency", "vault")
-        }
+        tables = create_payment_tables(client)
         self.documents = DynamoDocumentStore(client, tables["objects"], tables["idempotency"])
         self.payments = DynamoPaymentStore(client, tables)
         self.ledger = DynamoLedgerStore(client, tables["ledger"])

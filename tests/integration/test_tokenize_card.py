@@ -23,7 +23,7 @@ from shared.domain import idempotency
 from shared.domain.errors import TransientError
 from shared.edge.params import canonical, decode
 from shared.observability import logger as platform_logger
-from tests.support.aws import REGION, create_table, create_vault_keys
+from tests.support.aws import REGION, create_table, create_vault_keys, create_vault_tables
 from tests.support.vault_api import CARD, CVC, DEVELOPMENT, METHOD, NUMBER, VaultApi
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -35,7 +35,6 @@ class Subject(VaultApi):
         self.dynamodb: Any = boto3.client("dynamodb", region_name=REGION)
         self.sqs: Any = boto3.client("sqs", region_name=REGION)
         kms = boto3.client("kms", region_name=REGION)
-        create_table(self.dynamodb, "vault")
         create_table(self.dynamodb, "objects")
         create_table(self.dynamodb, "idempotency", has_sort_key=False)
         data_key, mac_key = create_vault_keys(kms)
@@ -43,7 +42,7 @@ class Subject(VaultApi):
         common: dict[str, Any] = {
             "dynamodb": self.dynamodb,
             "kms": kms,
-            "table": "vault",
+            **create_vault_tables(self.dynamodb),
             "data_key_id": data_key,
             "clock": clock,
         }
@@ -139,8 +138,9 @@ def test_card_data_stays_out_of_logs_answers_and_every_table(subject: Subject) -
 
 def test_vault_table_holds_no_card_data_in_the_clear(subject: Subject) -> None:
     subject.method()
-    assert len(subject.rows("vault")) == 2
-    assert not _holds_card_data(repr(subject.rows("vault")))
+    for table in ("vault", "verifications"):
+        (row,) = subject.rows(table)
+        assert not _holds_card_data(repr(row))
 
 
 def test_claim_is_fingerprinted_by_a_keyed_digest_of_the_number(subject: Subject) -> None:
@@ -163,7 +163,7 @@ def test_same_key_again_replays_the_first_answer(subject: Subject) -> None:
     again = subject.method(idempotency_key="k1")
     assert again.body == first.body
     assert again.headers["Idempotent-Replayed"] == "true"
-    assert len(subject.rows("vault")) == 2
+    assert (len(subject.rows("vault")), len(subject.rows("verifications"))) == (1, 1)
     assert subject.messages() == 1
 
 
@@ -177,12 +177,12 @@ def test_retry_after_a_crash_before_the_commit_finds_the_sealed_card(
     with monkeypatch.context() as patched:
         patched.setattr(subject.documents, "commit", fail)
         assert subject.method(idempotency_key="k1").status == 503
-    sealed = subject.rows("vault")
+    sealed = subject.rows("vault"), subject.rows("verifications")
     # when
     answer = subject.method(idempotency_key="k1")
     # then no second copy of the card is kept
     assert answer.status == 200
-    assert subject.rows("vault") == sealed
+    assert (subject.rows("vault"), subject.rows("verifications")) == sealed
 
 
 @pytest.fixture
@@ -196,6 +196,7 @@ def deployed(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subj
         "OBJECTS_TABLE": "objects",
         "IDEMPOTENCY_TABLE": "idempotency",
         "VAULT_TABLE": "vault",
+        "VERIFICATIONS_TABLE": "verifications",
         "VAULT_KEY_ARN": data_key,
         "FINGERPRINT_KEY_ARN": mac_key,
         "VERIFICATION_QUEUE_URL": subject.queue_url,

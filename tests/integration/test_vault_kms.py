@@ -17,7 +17,7 @@ from shared.adapters.verification_queue import SqsVerificationDeletions
 from shared.domain.cards import CardNumber
 from shared.domain.errors import InvariantError, NotFoundError, TransientError
 from shared.domain.vault import SealedCard
-from tests.support.aws import create_table, create_vault_keys
+from tests.support.aws import create_vault_keys, create_vault_tables
 
 VISA = CardNumber("4242424242424242", 12, 2040, "987")
 
@@ -52,12 +52,15 @@ class Subject:
     def seal(self, account: str = "acct_1", request: str = "r1") -> SealedCard:
         return self.sealer.seal(account, VISA, request)
 
-    def item(self, sealed: SealedCard, kind: str) -> dict[str, Any]:
-        key = {"pk": {"S": sealed.vault_token}, "sk": {"S": kind}}
-        return dict(self.dynamodb.get_item(TableName="vault", Key=key)["Item"])
+    def item(self, table: str, sealed: SealedCard) -> dict[str, Any]:
+        (item,) = (i for i in self.rows(table) if i["pk"]["S"] == sealed.vault_token)
+        return item
 
-    def put(self, item: dict[str, Any]) -> None:
-        self.dynamodb.put_item(TableName="vault", Item=item)
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return list(self.dynamodb.scan(TableName=table)["Items"])
+
+    def put(self, table: str, item: dict[str, Any]) -> None:
+        self.dynamodb.put_item(TableName=table, Item=item)
 
 
 @pytest.fixture
@@ -72,48 +75,56 @@ def _subject() -> Subject:
     dynamodb = boto3.client("dynamodb", region_name="us-east-1")
     kms = CountingKms(boto3.client("kms", region_name="us-east-1"))
     sqs = boto3.client("sqs", region_name="us-east-1")
-    create_table(dynamodb, "vault")
+    tables = create_vault_tables(dynamodb)
     data_key, mac_key = create_vault_keys(kms)
     queue_url = sqs.create_queue(QueueName="verifications")["QueueUrl"]
     clock = MemoryClock()
     sealer = KmsCardSealer(
         dynamodb=dynamodb,
         kms=kms,  # type: ignore[arg-type]
-        table="vault",
         data_key_id=data_key,
         fingerprint_key_id=mac_key,
         deletions=SqsVerificationDeletions(sqs=sqs, queue_url=queue_url),
         clock=clock,
+        **tables,
     )
     vault = KmsVault(
         dynamodb=dynamodb,
         kms=kms,  # type: ignore[arg-type]
-        table="vault",
         data_key_id=data_key,
         clock=clock,
         has_sandbox_cards=False,
+        **tables,
     )
     return Subject(sealer, vault, kms, dynamodb, sqs, queue_url, clock)
 
 
 def test_vault_items_hold_no_number_and_no_code_in_the_clear(subject: Subject) -> None:
     sealed = subject.seal()
-    stored = repr(subject.dynamodb.scan(TableName="vault")["Items"])
-    assert VISA.number not in stored
-    assert "987" not in repr(subject.item(sealed, "CVC")["ciphertext"])
+    assert VISA.number not in repr(subject.rows("vault"))
+    assert "987" not in repr(subject.item("verifications", sealed)["ciphertext"])
     assert VISA.number not in repr(VISA)
 
 
-@pytest.mark.parametrize("kind", ["CARD", "CVC"])
+def test_vault_code_is_kept_where_nothing_can_be_restored_only(subject: Subject) -> None:
+    sealed = subject.seal()
+    (card,) = subject.rows("vault")
+    (code,) = subject.rows("verifications")
+    assert card["sk"]["S"] == "CARD"
+    assert set(code) == {"pk", "account", "wrapped_key", "nonce", "ciphertext", "expires_at"}
+    assert code["pk"]["S"] == sealed.vault_token
+
+
+@pytest.mark.parametrize("table", ["vault", "verifications"])
 @pytest.mark.parametrize("attribute", ["ciphertext", "nonce", "wrapped_key"])
-def test_vault_flipped_byte_is_refused(subject: Subject, kind: str, attribute: str) -> None:
+def test_vault_flipped_byte_is_refused(subject: Subject, table: str, attribute: str) -> None:
     # given
     sealed = subject.seal()
-    item = subject.item(sealed, kind)
+    item = subject.item(table, sealed)
     altered = bytearray(item[attribute]["B"])
     altered[-1] ^= 1
     # when
-    subject.put({**item, attribute: {"B": bytes(altered)}})
+    subject.put(table, {**item, attribute: {"B": bytes(altered)}})
     # then
     with pytest.raises(InvariantError) as caught:
         subject.vault.open(sealed.vault_token, "acct_1")
@@ -122,23 +133,23 @@ def test_vault_flipped_byte_is_refused(subject: Subject, kind: str, attribute: s
 
 def test_vault_item_moved_to_another_token_is_refused(subject: Subject) -> None:
     first, second = subject.seal(request="r1"), subject.seal(request="r2")
-    moved = {**subject.item(first, "CARD"), "pk": {"S": second.vault_token}}
-    subject.put(moved)
+    moved = {**subject.item("vault", first), "pk": {"S": second.vault_token}}
+    subject.put("vault", moved)
     with pytest.raises(InvariantError):
         subject.vault.open(second.vault_token, "acct_1")
 
 
 def test_vault_item_given_to_another_account_is_refused(subject: Subject) -> None:
     sealed = subject.seal("acct_1")
-    subject.put({**subject.item(sealed, "CARD"), "account": {"S": "acct_2"}})
+    subject.put("vault", {**subject.item("vault", sealed), "account": {"S": "acct_2"}})
     with pytest.raises(InvariantError):
         subject.vault.open(sealed.vault_token, "acct_2")
 
 
 def test_vault_code_swapped_with_the_card_is_refused(subject: Subject) -> None:
     sealed = subject.seal()
-    card, code = subject.item(sealed, "CARD"), subject.item(sealed, "CVC")
-    subject.put({**card, "nonce": code["nonce"], "ciphertext": code["ciphertext"]})
+    card, code = subject.item("vault", sealed), subject.item("verifications", sealed)
+    subject.put("vault", {**card, "nonce": code["nonce"], "ciphertext": code["ciphertext"]})
     with pytest.raises(InvariantError):
         subject.vault.open(sealed.vault_token, "acct_1")
 
@@ -148,12 +159,23 @@ def test_vault_without_sandbox_cards_knows_no_named_card(subject: Subject) -> No
         subject.vault.open("test:visa", "acct_1")
 
 
-def test_vault_opens_a_card_with_one_query_and_one_unwrapping(subject: Subject) -> None:
+def test_vault_opens_a_card_with_one_read_and_one_unwrapping(subject: Subject) -> None:
+    # given
     sealed = subject.seal()
     subject.kms.calls.clear()
+    reads: list[dict[str, Any]] = []
+    subject.dynamodb.meta.events.register(
+        "provide-client-params.dynamodb.*", lambda params, **_: reads.append(params)
+    )
+    # when
     subject.vault.open(sealed.vault_token, "acct_1")
     subject.vault.open(sealed.vault_token, "acct_1")
+    # then
     assert subject.kms.calls == ["decrypt"]
+    assert len(reads) == 2
+    for read in reads:
+        assert set(read["RequestItems"]) == {"vault", "verifications"}
+        assert all(table["ConsistentRead"] for table in read["RequestItems"].values())
 
 
 def test_data_key_of_an_account_is_made_anew_after_five_minutes(subject: Subject) -> None:
@@ -222,12 +244,21 @@ def test_deletion_that_cannot_be_asked_for_keeps_the_code_out(subject: Subject) 
     subject.sqs.delete_queue(QueueUrl=subject.queue_url)
     with pytest.raises(TransientError):
         subject.seal()
-    assert subject.dynamodb.scan(TableName="vault")["Count"] == 0
+    assert (subject.rows("vault"), subject.rows("verifications")) == ([], [])
+
+
+@pytest.mark.parametrize("missing", ["vault", "verifications"])
+def test_card_and_code_are_stored_together_or_not_at_all(subject: Subject, missing: str) -> None:
+    subject.dynamodb.delete_table(TableName=missing)
+    with pytest.raises(ClientError):
+        subject.seal()
+    (left,) = {"vault", "verifications"} - {missing}
+    assert subject.rows(left) == []
 
 
 def test_vault_plaintext_has_the_documented_shape(subject: Subject) -> None:
     sealed = subject.seal()
-    item = subject.item(sealed, "CARD")
+    item = subject.item("vault", sealed)
     plaintext = subject.vault._plaintext(item, sealed.vault_token, "acct_1", "CARD")
     assert json.loads(plaintext) == {
         "number": VISA.number,

@@ -60,7 +60,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
     books = {"PAYMENTS_TABLE", "OBJECTS_TABLE", "LEDGER_TABLE", "IDEMPOTENCY_TABLE"}
     objects = {"OBJECTS_TABLE", "IDEMPOTENCY_TABLE"}
     network = {"NETWORK_URL", "NETWORK_SECRET_ARN"}
-    opening = {"VAULT_TABLE", "VAULT_KEY_ARN"}
+    opening = {"VAULT_TABLE", "VERIFICATIONS_TABLE", "VAULT_KEY_ARN"}
     machines = {f"{name.upper()}_MACHINE_ARN" for name in SAGAS}
 
     found = {
@@ -75,7 +75,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "api_ledger": objects | {"LEDGER_TABLE"},
         "api_default": objects,
         "tokenize_card": objects | opening | {"FINGERPRINT_KEY_ARN", "VERIFICATION_QUEUE_URL"},
-        "delete_card_verification": {"VAULT_TABLE"},
+        "delete_card_verification": {"VERIFICATIONS_TABLE"},
         "validate_payment": set(),
         "score_fraud": set(),
         "reserve_funds": books,

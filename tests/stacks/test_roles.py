@@ -44,11 +44,12 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     "TokenizeCard": {
         **DOCUMENTS,
         "Vault": {"PutItem"},
+        "Verifications": {"PutItem"},
         "CardKey": {"GenerateDataKey"},
         "FingerprintKey": {"GenerateMac"},
-        "Verifications": {"SendMessage"},
+        "VerificationsQueue": {"SendMessage"},
     },
-    "DeleteCardVerification": {"Vault": {"DeleteItem"}, "Verifications": CONSUMED},
+    "DeleteCardVerification": {"Verifications": {"DeleteItem"}, "VerificationsQueue": CONSUMED},
     "ValidatePayment": {},
     "ScoreFraud": {},
     "ReserveFunds": {**PAYMENT_CHANGE, **LISTED, **CLAIMED},
@@ -57,23 +58,24 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         **PAYMENT_CHANGE,
         **LISTED,
         **NETWORK,
-        "Vault": {"Query", "DeleteItem"},
+        "Vault": {"BatchGetItem"},
+        "Verifications": {"BatchGetItem", "DeleteItem"},
         "CardKey": {"Decrypt"},
     },
     "CapturePayment": {**PAYMENT_CHANGE, **CLAIMED, **NETWORK},
     "VoidAuthorization": {**PAYMENT_CHANGE, **CLAIMED, **NETWORK},
     "RefundCapture": {**PAYMENT_CHANGE, **NETWORK},
-    "SettlePayment": {**PAYMENT_CHANGE, "Settlements": CONSUMED},
+    "SettlePayment": {**PAYMENT_CHANGE, "SettlementsQueue": CONSUMED},
     "RelayEvents": {
         "Objects": {"Query", "BatchGetItem", "BatchWriteItem"},
         "Payments stream": {"DescribeStream", "GetRecords", "GetShardIterator"},
         "Objects stream": {"DescribeStream", "GetRecords", "GetShardIterator"},
-        "RelayDeadLetters": {"SendMessage", "GetQueueAttributes", "GetQueueUrl"},
+        "RelayDeadLettersQueue": {"SendMessage", "GetQueueAttributes", "GetQueueUrl"},
         "Bus": {"PutEvents"},
     },
     "DeliverWebhook": {
         "Objects": {"BatchGetItem", "UpdateItem"},
-        "Deliveries": CONSUMED | {"SendMessage"},
+        "DeliveriesQueue": CONSUMED | {"SendMessage"},
     },
 }
 
@@ -115,7 +117,7 @@ def label(resource: Any) -> str:
         return "secret"
     reference = re.search(r'FnGetAtt(\w+?)[0-9A-F]{8}(Stream)?Arn|"([A-Z]\w+?)[0-9A-F]{8}"', text)
     assert reference is not None, text
-    name = re.sub(r"(Queue|Machine|Function)$", "", reference[1] or reference[3])
+    name = re.sub(r"(Machine|Function)$", "", reference[1] or reference[3])
     return f"{name} stream" if reference[2] else name
 
 

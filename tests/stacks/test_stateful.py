@@ -20,10 +20,13 @@ STATEFUL_IDS = {
     },
     "Vault": {
         "Vault23237E5B": TABLE,
+        "Verifications83EAA2F4": TABLE,
         "CardKey4097A2C3": KEY,
         "FingerprintKey750E39FE": KEY,
     },
 }
+# Security codes: what is deleted of them must be gone.
+FORGOTTEN = "Verifications83EAA2F4"
 
 
 @pytest.mark.parametrize("stack", STATEFUL_IDS)
@@ -40,7 +43,7 @@ def test_stateful_stack_is_protected_and_retained(platform: Platform, stack: str
     template = platform.stack(stack)
 
     assert template.is_protected
-    for name in STATEFUL_IDS[stack]:
+    for name in STATEFUL_IDS[stack].keys() - {FORGOTTEN}:
         resource = template.body["Resources"][name]
         assert resource["DeletionPolicy"] == "Retain", name
         assert resource["UpdateReplacePolicy"] == "Retain", name
@@ -61,10 +64,18 @@ def test_stateless_stacks_are_not_protected(platform: Platform) -> None:
 def test_table_of_the_books_can_be_restored_and_not_be_deleted(platform: Platform) -> None:
     for (stack, name), table in platform.of_type(TABLE).items():
         (replica,) = table["Properties"]["Replicas"]
+        recovery = replica["PointInTimeRecoverySpecification"]
         assert table["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
         assert table["Properties"]["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS"}
-        assert replica["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+        assert recovery["PointInTimeRecoveryEnabled"] is (name != FORGOTTEN), name
         assert replica.get("DeletionProtectionEnabled", False) is ("Sandbox" not in stack), name
+
+
+def test_table_of_security_codes_has_no_copy(platform: Platform) -> None:
+    table = platform.stack("Vault").body["Resources"][FORGOTTEN]
+
+    assert "StreamSpecification" not in table["Properties"]
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Delete"
 
 
 def tables(platform: Platform) -> dict[str, Mapping[str, Any]]:
@@ -87,7 +98,8 @@ def test_table_keys_streams_and_expiry_are_as_the_adapters_expect(production: Pl
         "Objects": (["pk", "sk"], "NEW_AND_OLD_IMAGES", "expires_at"),
         "Ledger": (["pk", "sk"], None, None),
         "Idempotency": (["pk"], None, "expires_at"),
-        "Vault": (["pk", "sk"], None, "expires_at"),
+        "Vault": (["pk", "sk"], None, None),
+        "Verifications": (["pk"], None, "expires_at"),
     }
 
 

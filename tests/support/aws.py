@@ -3,6 +3,7 @@
 from typing import Any
 
 REGION = "us-east-1"
+PAYMENT_TABLES = ("payments", "objects", "ledger", "idempotency", "verifications")
 
 
 def create_table(dynamodb: Any, name: str, *, has_sort_key: bool = True) -> str:
@@ -15,6 +16,23 @@ def create_table(dynamodb: Any, name: str, *, has_sort_key: bool = True) -> str:
         BillingMode="PAY_PER_REQUEST",
     )
     return name
+
+
+def create_payment_tables(dynamodb: Any) -> dict[str, str]:
+    """Creates what a payment store in card-data scope writes to; returns the names by use."""
+    keyed_alone = {"idempotency", "verifications"}
+    return {
+        name: create_table(dynamodb, name, has_sort_key=name not in keyed_alone)
+        for name in PAYMENT_TABLES
+    }
+
+
+def create_vault_tables(dynamodb: Any) -> dict[str, str]:
+    """Creates the tables of cards and of security codes; returns how a vault is told of them."""
+    return {
+        "table": create_table(dynamodb, "vault"),
+        "verifications_table": create_table(dynamodb, "verifications", has_sort_key=False),
+    }
 
 
 def create_vault_keys(kms: Any) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from shared.adapters.dynamodb import batch_get, transact
+from shared.adapters.dynamodb import batch_get, get_each, transact
 from shared.adapters.stepfunctions import StepFunctionsRunner
 from shared.domain.errors import (
     KeyInUseError,
@@ -160,4 +160,29 @@ def test_batch_read_that_stays_unread_gives_up() -> None:
     # then
     with pytest.raises(TransientError):
         list(batch_get(client, "t", [{"pk": {"S": "1"}}]))
+    assert len(client.calls) < 20
+
+
+def test_read_of_several_tables_asks_again_for_what_was_left_out() -> None:
+    # given a third table whose item there is not
+    left = {"t2": {"Keys": [{"pk": {"S": "2"}}], "ConsistentRead": True}}
+    client: Any = Client(
+        {"Responses": {"t1": [{"pk": {"S": "1"}}], "t3": []}, "UnprocessedKeys": left},
+        {"Responses": {"t2": [{"pk": {"S": "2"}}]}, "UnprocessedKeys": {}},
+    )
+    # when
+    found = get_each(client, {f"t{n}": {"pk": {"S": str(n)}} for n in (1, 2, 3)})
+    # then
+    assert found == {"t1": {"pk": {"S": "1"}}, "t2": {"pk": {"S": "2"}}}
+    assert all(read["ConsistentRead"] for read in client.calls[0]["RequestItems"].values())
+    assert client.calls[1]["RequestItems"] == left
+
+
+def test_read_of_several_tables_that_stays_unread_gives_up() -> None:
+    # given
+    left = {"Responses": {}, "UnprocessedKeys": {"t": {"Keys": [{"pk": {"S": "1"}}]}}}
+    client: Any = Client(*([left] * 20))
+    # then
+    with pytest.raises(TransientError):
+        get_each(client, {"t": {"pk": {"S": "1"}}})
     assert len(client.calls) < 20
