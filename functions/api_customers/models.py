@@ -6,6 +6,7 @@ from pydantic import Field
 
 from shared.edge.fields import (
     Address,
+    BillingDetails,
     Clearable,
     Email,
     Integer,
@@ -14,6 +15,7 @@ from shared.edge.fields import (
     Metadata,
     ObjectId,
     PageParams,
+    Shipping,
     Text,
 )
 from shared.edge.params import Params
@@ -22,14 +24,6 @@ BALANCE_MINOR_MAX = 99_999_999
 
 AllowRedisplay = Literal["always", "limited", "unspecified"]
 PaymentMethodType = Literal["card"]
-
-
-class Shipping(Params):
-    """Where and to whom goods are sent."""
-
-    address: Address
-    name: Text
-    phone: Clearable[Text] = None
 
 
 class InvoiceSettings(Params):
@@ -83,16 +77,6 @@ class ListPaymentMethods(CustomersPaymentMethods):
     """Parameters of GET /v1/payment_methods."""
 
     customer: ObjectId | None = None
-
-
-class BillingDetails(Params):
-    """Changes to the details of a card's holder."""
-
-    address: Clearable[Address] = None
-    email: Clearable[Email] = None
-    name: Clearable[Text] = None
-    phone: Clearable[Text] = None
-    tax_id: Clearable[Text] = None
 
 
 class CardChanges(Params):

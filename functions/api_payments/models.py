@@ -6,7 +6,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from shared.domain.money import AMOUNT_MINOR_MAX, is_currency
 from shared.edge.fields import (
-    Address,
     Boolean,
     Clearable,
     Email,
@@ -15,6 +14,7 @@ from shared.edge.fields import (
     ListParams,
     Metadata,
     ObjectId,
+    Shipping,
     Text,
     refusal,
 )
@@ -57,13 +57,10 @@ def _not_saved(value: object) -> object:
 SetupFutureUsage = Annotated[str, StringConstraints(min_length=1), AfterValidator(_not_saved)]
 
 
-class Shipping(Params):
-    """Where the goods go."""
+class CarriedShipping(Shipping):
+    """Where the goods of a payment go, and who carries them."""
 
-    address: Address
-    name: Text
     carrier: Clearable[Text] = None
-    phone: Clearable[Text] = None
     tracking_number: Clearable[Text] = None
 
 
@@ -81,7 +78,7 @@ class _Details(Params):
     metadata: Metadata = Field(default_factory=dict)
     receipt_email: Clearable[Email] = None
     setup_future_usage: Clearable[SetupFutureUsage] = None
-    shipping: Clearable[Shipping] = None
+    shipping: Clearable[CarriedShipping] = None
     statement_descriptor: Clearable[Descriptor] = None
     statement_descriptor_suffix: Clearable[Descriptor] = None
     transfer_group: Clearable[Text] = None
@@ -130,7 +127,7 @@ class ConfirmPaymentIntent(_Confirming):
     payment_method: ObjectId | None = None
     receipt_email: Clearable[Email] = None
     setup_future_usage: Clearable[SetupFutureUsage] = None
-    shipping: Clearable[Shipping] = None
+    shipping: Clearable[CarriedShipping] = None
 
 
 class CapturePaymentIntent(Params):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from shared.edge.fields import Address, Clearable, Email, Integer, Metadata, ObjectId, Text
+from shared.edge.fields import BillingDetails, Clearable, Integer, Metadata, ObjectId, Text
 from shared.edge.params import Params
 
 
@@ -14,16 +14,6 @@ class CardParams(Params):
     exp_year: Integer | None = None
     cvc: Text | None = None
     token: ObjectId | None = None
-
-
-class BillingDetails(Params):
-    """Who pays, and where they live."""
-
-    address: Clearable[Address] = None
-    email: Clearable[Email] = None
-    name: Clearable[Text] = None
-    phone: Clearable[Text] = None
-    tax_id: Clearable[Text] = None
 
 
 class CreatePaymentMethod(Params):

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from functions.tokenize_card.models import (
-    BillingDetails,
     CardParams,
     CreatePaymentMethod,
     CreateToken,
@@ -22,7 +21,7 @@ from shared.domain.sandbox_cards import SandboxCard
 from shared.domain.vault import CardSealer
 from shared.edge.api import Reply, Request
 from shared.edge.documents import ScopedDocuments, changed
-from shared.edge.fields import Address, merge_metadata
+from shared.edge.fields import Address, BillingDetails, merge_metadata
 from shared.wire import objects
 
 _DAY_MS = 24 * 60 * 60 * 1000

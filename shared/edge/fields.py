@@ -116,6 +116,24 @@ class Address(Params):
     state: Clearable[AddressPart] = None
 
 
+class BillingDetails(Params):
+    """Who a card belongs to, and where they live."""
+
+    address: Clearable[Address] = None
+    email: Clearable[Email] = None
+    name: Clearable[Text] = None
+    phone: Clearable[Text] = None
+    tax_id: Clearable[Text] = None
+
+
+class Shipping(Params):
+    """Where and to whom goods are sent."""
+
+    address: Address
+    name: Text
+    phone: Clearable[Text] = None
+
+
 class CreatedRange(Params):
     """Bounds of a creation time, in epoch seconds."""
 
