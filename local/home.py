@@ -20,10 +20,13 @@ AWS_ACCOUNT = "0" * 12
 class Home:
     """Names the files of a local platform.
 
-    Args: folder: `.local`, or what the variable FARTHING_HOME says.
+    Args: folder: `.local`, or what the variable FARTHING_HOME says. enforces_roles: whether the
+    emulator checks signatures and the functions' roles, as AWS does; that costs a quarter of its
+    throughput.
     """
 
     folder: Path
+    enforces_roles: bool = False
 
     @classmethod
     def current(cls) -> "Home":

@@ -22,13 +22,10 @@ class StartError(Exception):
 
 
 def environment(home: Home, port: int) -> dict[str, str]:
-    """Returns MiniStack's settings; functions inherit them, so there is nothing else.
-
-    AUTH makes it check signatures and the functions' roles, as AWS does.
-    """
+    """Returns MiniStack's settings; functions inherit them, so there is nothing else."""
     return {
         **ACCESS,
-        "AUTH": "true",
+        "AUTH": "true" if home.enforces_roles else "false",
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "IOT_MTLS_ENABLED": "0",

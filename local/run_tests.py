@@ -16,7 +16,7 @@ from local.home import Home
 from local.progress import Progress, stop_with
 from local.up import FAILURES, up
 
-HOME = Home(ROOT / ".local" / "test")
+HOME = Home(ROOT / ".local" / "test", enforces_roles=True)
 WORKERS = "2"
 SUITE_TIMEOUT_S = 1_800
 

@@ -17,6 +17,7 @@ from local.ports import choose
 from local.progress import Progress, stop_with
 
 MERCHANT_TIMEOUT_S = 60
+ROLES = "roles.json"
 WARM_UP_CLIENTS = (1, 3, 6, 8)
 FAILURES = (
     BuildError,
@@ -59,6 +60,7 @@ def up(home: Home, progress: Progress) -> dict[str, Any]:
     emulator = ports[ministack.NAME]
     with progress.phase("starting MiniStack"):
         is_new = ministack.ensure(home, emulator)
+    home.write(ROLES, {"enforced": home.enforces_roles})
     is_cold = (
         _deploy_first(home, emulator, progress) if is_new else _deploy(home, emulator, progress)
     )
