@@ -6,7 +6,7 @@ from typing import Any
 
 from functions.api_customers import customers, payment_methods
 from functions.api_customers.attachment import SandboxCardsSource
-from shared import bootstrap
+from shared import bootstrap, bootstrap_api
 from shared.domain.ports import DocumentStore
 from shared.edge.api import Api, ApiPorts
 
@@ -21,10 +21,7 @@ def build(ports: ApiPorts, documents: DocumentStore, sandbox_cards: SandboxCards
 
 @functools.cache
 def _api() -> Api:
-    documents, clock = bootstrap.documents(), bootstrap.clock()
-    region = bootstrap.settings().region
-    ports = ApiPorts.of(documents, bootstrap.idempotency(), clock, bootstrap.entropy(), region)
-    return build(ports, documents, bootstrap.sandbox_cards)
+    return build(bootstrap_api.ports(), bootstrap.documents(), bootstrap.sandbox_cards)
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from shared import bootstrap
+from shared import bootstrap_api
 from shared.edge.api import Api, ApiPorts
 
 
@@ -15,11 +15,7 @@ def build(ports: ApiPorts) -> Api:
 
 @functools.cache
 def _api() -> Api:
-    documents, clock = bootstrap.documents(), bootstrap.clock()
-    region = bootstrap.settings().region
-    return build(
-        ApiPorts.of(documents, bootstrap.idempotency(), clock, bootstrap.entropy(), region)
-    )
+    return build(bootstrap_api.ports())
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions.api_events import events, webhook_endpoints
-from shared import bootstrap
+from shared import bootstrap, bootstrap_api
 from shared.domain.ports import DocumentStore
 from shared.edge.api import Api, ApiPorts
 
@@ -20,10 +20,7 @@ def build(ports: ApiPorts, documents: DocumentStore) -> Api:
 
 @functools.cache
 def _api() -> Api:
-    documents, clock = bootstrap.documents(), bootstrap.clock()
-    region = bootstrap.settings().region
-    ports = ApiPorts.of(documents, bootstrap.idempotency(), clock, bootstrap.entropy(), region)
-    return build(ports, documents)
+    return build(bootstrap_api.ports(), bootstrap.documents())
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.api_ledger.models import ListJournals
-from shared import bootstrap
+from shared import bootstrap, bootstrap_api
 from shared.domain.documents import Scope
 from shared.domain.ledger import AccountBalance, Journal, trial_balance
 from shared.domain.ports import LedgerStore
@@ -123,14 +123,7 @@ def build(ports: ApiPorts, ledger: LedgerStore) -> Api:
 
 @functools.cache
 def _api() -> Api:
-    ports = ApiPorts.of(
-        bootstrap.documents(),
-        bootstrap.idempotency(),
-        bootstrap.clock(),
-        bootstrap.entropy(),
-        bootstrap.settings().region,
-    )
-    return build(ports, bootstrap.ledger())
+    return build(bootstrap_api.ports(), bootstrap.ledger())
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

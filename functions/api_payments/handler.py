@@ -8,7 +8,7 @@ from functions.api_payments.payment_intents import PaymentIntents
 from functions.api_payments.refunds import Refunds
 from functions.api_payments.sagas import SagaStarter
 from functions.api_payments.sources import sources
-from shared import bootstrap
+from shared import bootstrap, bootstrap_api
 from shared.domain.ports import DocumentStore, PaymentStore, SagaRunner, SandboxCards
 from shared.edge.api import Api, ApiPorts
 
@@ -31,14 +31,7 @@ def build(
 @functools.cache
 def _api() -> Api:
     payments, documents = bootstrap.payments(), bootstrap.documents()
-    ports = ApiPorts.of(
-        documents,
-        bootstrap.idempotency(),
-        bootstrap.clock(),
-        bootstrap.entropy(),
-        bootstrap.settings().region,
-        sources(payments),
-    )
+    ports = bootstrap_api.ports(sources(payments))
     return build(ports, payments, documents, bootstrap.sagas(), bootstrap.sandbox_cards())
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from functions.api_test_helpers.models import ListNetworkTransactions
-from shared import bootstrap
+from shared import bootstrap, bootstrap_api
 from shared.adapters.providers.sandbox import TransactionPage
 from shared.edge.api import Api, ApiPorts, Reply, Request
 from shared.edge.lists import list_reply
@@ -80,14 +80,7 @@ def build(ports: ApiPorts, network: Network) -> Api:
 
 @functools.cache
 def _api() -> Api:
-    ports = ApiPorts.of(
-        bootstrap.documents(),
-        bootstrap.idempotency(),
-        bootstrap.clock(),
-        bootstrap.entropy(),
-        bootstrap.settings().region,
-    )
-    return build(ports, bootstrap.provider())
+    return build(bootstrap_api.ports(), bootstrap.provider())
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from functions.tokenize_card.models import CreatePaymentMethod, CreateToken
 from functions.tokenize_card.tokenization import StagePolicy, Tokenizer
-from shared import bootstrap, bootstrap_vault
+from shared import bootstrap, bootstrap_api, bootstrap_vault
 from shared.domain.vault import CardSealer
 from shared.edge.api import Api, ApiPorts
 from shared.observability import logger
@@ -42,10 +42,7 @@ def _tokenizer() -> Tokenizer:
 
 @functools.cache
 def _api() -> Api:
-    documents, clock = bootstrap.documents(), bootstrap.clock()
-    region = bootstrap.settings().region
-    ports = ApiPorts.of(documents, bootstrap.idempotency(), clock, bootstrap.entropy(), region)
-    return make_api(ports, _tokenizer(), bootstrap_vault.sealer())
+    return make_api(bootstrap_api.ports(), _tokenizer(), bootstrap_vault.sealer())
 
 
 def _described(alias: str, account: str) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from shared.domain.errors import KeyInUseError, PaymentError, RejectedError
 from shared.domain.idempotency import Answer, Claim
 from shared.domain.ids import derive_id
 from shared.domain.ports import Clock, DocumentStore, Entropy, IdempotencyStore
-from shared.edge.auth import ApiKey, KeyDirectory, KeyKind, authenticate
+from shared.edge.auth import ApiKey, KeyDirectory, authenticate
 from shared.edge.card_guard import refuse_card_data
 from shared.edge.expand import Plan, plan_expansions, take_expansions
 from shared.edge.http import HttpRequest
@@ -118,7 +118,6 @@ class Request(Generic[M]):
     params: M
     path: Mapping[str, str]
     now_ms: int
-    api_key_kind: KeyKind
     idempotency_key: str | None
     claim: Claim | None
     resumed: bool
@@ -356,7 +355,6 @@ class Api:
             params=call.params,
             path=call.path,
             now_ms=now_ms,
-            api_key_kind=call.key.kind,
             idempotency_key=key,
             claim=claim,
             resumed=claimed is not None and claimed.resumed,
