@@ -56,8 +56,6 @@ def run(
         if written is None:
             return conflicting(error)
         payment = written
-    if payment.pending is None:
-        return done(payment)
     return _capture(state, payment, work, payments, provider, clock)
 
 
@@ -97,9 +95,9 @@ def _capture(
     provider: CardProvider,
     clock: Clock,
 ) -> dict[str, Any]:
-    charge = payment.latest_charge
-    pending = payment.pending
-    amount = pending.amount_minor if pending else 0
+    if payment.pending is None:
+        return done(payment)
+    charge, amount = payment.latest_charge, payment.pending.amount_minor
     try:
         answer = provider.capture(charge.id, amount, idempotency_key(charge.id, "capture"))
     except UnknownOutcomeError:
