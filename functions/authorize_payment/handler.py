@@ -72,6 +72,7 @@ def _is_being_captured(payment: Payment) -> bool:
 def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) -> ProviderAnswer:
     charge = payment.latest_charge
     operation = "sale" if sale else "authorization"
+    address = charge.billing_details.get("address") or {}
     sealed = vault.open(charge.card.vault_token, payment.account)
     # The merchant may have renewed the expiry since the number was sealed.
     card = replace(sealed, exp_month=charge.card.exp_month, exp_year=charge.card.exp_year)
@@ -85,6 +86,8 @@ def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) 
             amount_minor=payment.amount_minor,
             currency=payment.currency,
             capture=sale,
+            address_line1=address.get("line1"),
+            address_postal_code=address.get("postal_code"),
         )
     )
 

@@ -18,6 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9_]{1,255}")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _NUMBER = re.compile(r"[0-9]{12,19}")
 _CVC = re.compile(r"[\x21-\x7e]{1,8}")
+_ADDRESS = re.compile(r"(?s).{0,200}")
 _TRANSACTION = re.compile(r"ntx_[0-9]{13}[A-Za-z0-9]{1,64}")
 
 
@@ -63,7 +64,7 @@ def authorization_of(body: Mapping[str, Any], key: str) -> AuthorizationRequest:
     Raises: BadRequestError.
     """
     names = {"merchant", "livemode", "payment_intent", "reference", "card", "amount", "currency"}
-    _only(body, {*names, "capture"})
+    _only(body, {*names, "capture", "address"})
     if body.get("livemode") is not False:
         raise BadRequestError("livemode must be false: this network moves no money")
     capture = body.get("capture")
@@ -72,6 +73,7 @@ def authorization_of(body: Mapping[str, Any], key: str) -> AuthorizationRequest:
     currency = body.get("currency")
     if not isinstance(currency, str) or not is_currency(currency):
         raise BadRequestError("currency must be a lower-case ISO 4217 code")
+    address = _address_of(body.get("address"))
     return AuthorizationRequest(
         account=parse_name(body.get("merchant"), "merchant"),
         payment_id=parse_name(body.get("payment_intent"), "payment_intent"),
@@ -81,6 +83,8 @@ def authorization_of(body: Mapping[str, Any], key: str) -> AuthorizationRequest:
         amount_minor=_amount(body),
         currency=currency,
         capture=capture,
+        address_line1=address.get("line1"),
+        address_postal_code=address.get("postal_code"),
     )
 
 
@@ -134,6 +138,19 @@ def _card_of(card: object) -> CardNumber:
         exp_year=_integer(card.get("exp_year"), "card.exp_year", 1950, 9999),
         cvc=None if cvc is None else _text(cvc, "card.cvc", _CVC),
     )
+
+
+def _address_of(address: object) -> Mapping[str, str]:
+    """Reads what there is of an address: line1 and postal_code, or None in their place."""
+    given = {} if address is None else address
+    if not isinstance(given, dict):
+        raise BadRequestError("address must be an object")
+    _only(given, {"line1", "postal_code"})
+    return {
+        name: _text(value, f"address.{name}", _ADDRESS)
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 def _amount(body: Mapping[str, Any]) -> int:

@@ -21,7 +21,8 @@ class AuthorizationRequest:
     """Asks to reserve, or with `capture` to take, money from a card.
 
     Args: reference: our own name of the attempt (the charge id), by which it can be looked up.
-    idempotency_key: a function of payment and operation alone.
+    idempotency_key: a function of payment and operation alone. address_line1,
+    address_postal_code: of the cardholder as the merchant gave them, for the issuer's check.
     """
 
     account: str
@@ -32,6 +33,8 @@ class AuthorizationRequest:
     amount_minor: int
     currency: str
     capture: bool
+    address_line1: str | None = None
+    address_postal_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

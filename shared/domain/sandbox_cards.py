@@ -21,6 +21,8 @@ EXP_YEAR = 2040
 
 TOKEN_PREFIX = "tok_"
 
+CHECK_PASSED = "pass"
+
 
 class Outcome(StrEnum):
     """What the network does with an authorization."""
@@ -60,9 +62,9 @@ class SandboxCard:
     funding: str = "credit"
     country: str = "US"
     risk: str = "normal"
-    cvc_check: str = "pass"
-    line1_check: str = "pass"
-    postal_check: str = "pass"
+    cvc_check: str = CHECK_PASSED
+    line1_check: str = CHECK_PASSED
+    postal_check: str = CHECK_PASSED
     followup: str | None = None
 
     @property

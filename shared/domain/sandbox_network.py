@@ -17,6 +17,7 @@ from shared.domain.cards import CardNumber
 from shared.domain.ids import derive_id
 from shared.domain.providers import AuthorizationRequest, Checks, ProviderAnswer, ProviderStatus
 from shared.domain.sandbox_cards import (
+    CHECK_PASSED,
     EXPIRED_CARD,
     INCORRECT_CVC,
     Decline,
@@ -173,6 +174,7 @@ def request_fingerprint(command: Command) -> str:
             "amount": command.amount_minor,
             "currency": command.currency,
             "capture": command.capture,
+            "address": [command.address_line1, command.address_postal_code],
         }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -249,7 +251,7 @@ def _verdict(
     misfit = _misfit(card, command.card, now_ms)
     if misfit is not None:
         return _declined(reference, misfit, Checks(cvc_check=_failed_cvc(misfit, command.card)))
-    checks = Checks(cvc_check=card.cvc_check if command.card.cvc else None)
+    checks = _checks(card, command)
     if card.outcome is Outcome.AUTHENTICATION_REQUIRED:
         return ProviderAnswer(
             status=ProviderStatus.ACTION_REQUIRED,
@@ -259,7 +261,8 @@ def _verdict(
             checks=checks,
         )
     if card.decline is not None:
-        checks = Checks(cvc_check=_failed_cvc(card.decline, command.card) or checks.cvc_check)
+        cvc_check = _failed_cvc(card.decline, command.card) or checks.cvc_check
+        checks = replace(checks, cvc_check=cvc_check)
         return _declined(reference, card.decline, checks)
     return ProviderAnswer(
         status=ProviderStatus.APPROVED,
@@ -268,6 +271,19 @@ def _verdict(
         network_transaction_id=_digits("network", command.reference, 15),
         checks=checks,
     )
+
+
+def _checks(card: SandboxCard, command: AuthorizationRequest) -> Checks:
+    return Checks(
+        cvc_check=card.cvc_check if command.card.cvc else None,
+        address_line1_check=_address_check(card.line1_check, command.address_line1),
+        address_postal_code_check=_address_check(card.postal_check, command.address_postal_code),
+    )
+
+
+def _address_check(result: str, given: str | None) -> str | None:
+    # A card that is made to fail does so without an address too: it may be used by name alone.
+    return result if given or result != CHECK_PASSED else None
 
 
 def _declined(reference: str, decline: Decline, checks: Checks | None = None) -> ProviderAnswer:

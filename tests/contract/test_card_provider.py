@@ -197,3 +197,42 @@ def test_refund_never_exceeds_the_capture(provider: CardProvider) -> None:
 def test_refund_of_an_uncaptured_authorization_is_refused(provider: CardProvider) -> None:
     provider.authorize(HOLD)
     assert provider.refund("ch_1", "re_1", 1, "re_1/refund").status is ProviderStatus.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("number", "line1", "postal_code"),
+    [
+        ("4242424242424242", "pass", "pass"),
+        ("4000000000000010", "fail", "fail"),
+        ("4000000000000028", "fail", "pass"),
+        ("4000000000000036", "pass", "fail"),
+        ("4000000000000044", "unavailable", "unavailable"),
+    ],
+)
+def test_authorize_with_an_address_tells_what_the_issuer_says_of_it(
+    provider: CardProvider, number: str, line1: str, postal_code: str
+) -> None:
+    asked = replace(with_number(number), address_line1="1 High St", address_postal_code="N1 9GU")
+    answer = provider.authorize(asked)
+    assert answer.status is ProviderStatus.APPROVED
+    assert answer.checks.address_line1_check == line1
+    assert answer.checks.address_postal_code_check == postal_code
+
+
+def test_authorize_without_an_address_checks_none_unless_the_card_is_made_to_fail(
+    provider: CardProvider,
+) -> None:
+    plain = provider.authorize(SALE)
+    failing = provider.authorize(
+        replace(with_number("4000000000000036"), reference="ch_2", idempotency_key="ch_2/sale")
+    )
+    assert plain.checks.address_line1_check is None
+    assert plain.checks.address_postal_code_check is None
+    assert failing.checks.address_line1_check is None
+    assert failing.checks.address_postal_code_check == "fail"
+
+
+@pytest.mark.parametrize("text", ["é" * 5000, "a\nb", ""])
+def test_authorize_with_any_text_as_address_is_served(provider: CardProvider, text: str) -> None:
+    asked = replace(SALE, address_line1=text, address_postal_code=text)
+    assert provider.authorize(asked).status is ProviderStatus.APPROVED

@@ -1506,3 +1506,20 @@ def test_saving_a_card_while_charging_it_is_refused_clearly(
     error = expect_error(answer, 400, None, "setup_future_usage")
     assert "attach" in error["message"]
     assert world.database.payments == {}
+
+
+def test_charge_tells_what_the_issuer_said_of_the_address(world: World, merchant: Merchant) -> None:
+    params = {
+        "type": "card",
+        "card": {**CARD, "number": "4000000000000036"},
+        "billing_details": {"address": {"line1": "1 High St", "postal_code": "N1 9GU"}},
+    }
+    method = world.call("POST", "/v1/payment_methods", params, merchant=merchant).body["id"]
+    intent = world.pay(merchant, payment_method=method).body
+    charge = world.call("GET", f"{CHARGES}/{intent['latest_charge']}", merchant=merchant).body
+    assert intent["status"] == "succeeded"
+    assert charge["payment_method_details"]["card"]["checks"] == {
+        "address_line1_check": "pass",
+        "address_postal_code_check": "fail",
+        "cvc_check": "pass",
+    }

@@ -24,6 +24,7 @@ CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 8.0
 ANSWER_BYTES_MAX = 1024 * 1024
 CONNECTIONS_MAX = 4
+ADDRESS_LENGTH_MAX = 200
 NOT_PROCESSED = "not_processed"
 
 _TOO_EARLY = (NewConnectionError, ConnectTimeoutError)
@@ -75,6 +76,10 @@ class SandboxProvider:
             "amount": request.amount_minor,
             "currency": request.currency,
             "capture": request.capture,
+            "address": {
+                "line1": _bounded(request.address_line1),
+                "postal_code": _bounded(request.address_postal_code),
+            },
         }
         return self._post("/v1/authorizations", body, request.idempotency_key)
 
@@ -160,6 +165,11 @@ class SandboxProvider:
             raise ProviderUnavailableError(_UNAVAILABLE) from error
         except (HTTPError, BodyTooLargeError) as error:
             raise UnknownOutcomeError(_UNKNOWN) from error
+
+
+def _bounded(text: str | None) -> str | None:
+    # An address check compares the first characters; the network takes no more than these.
+    return text if text is None else text[:ADDRESS_LENGTH_MAX]
 
 
 def _judged(status: int, body: bytes) -> Mapping[str, Any]:
