@@ -28,7 +28,12 @@ LAMBDA_PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_28_aarch64", "manylinu
 SERVICES = ("dynamodb", "events", "kms", "lambda", "secretsmanager", "sqs", "stepfunctions", "sts")
 VAULT_FUNCTIONS = ("tokenize_card", "authorize_payment", "delete_card_verification")
 NETWORK_FUNCTIONS = ("sandbox_network",)
-VAULT_MODULES = ("shared/adapters/vault_kms.py", "shared/bootstrap_vault.py")
+VAULT_MODULES = (
+    "shared/adapters/dynamodb_verifications.py",
+    "shared/adapters/vault_calls.py",
+    "shared/adapters/vault_kms.py",
+    "shared/bootstrap_vault.py",
+)
 COMMAND_TIMEOUT_S = 300
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from shared import bootstrap
 from shared.adapters.dynamodb_payments import DynamoPaymentStore
-from shared.adapters.vault_kms import DynamoVerifications, KmsCardSealer, KmsVault
+from shared.adapters.dynamodb_verifications import DynamoVerifications
 
 if TYPE_CHECKING:
     from types_boto3_kms import KMSClient
+
+    from shared.adapters.vault_kms import KmsCardSealer, KmsVault
 
 PRODUCTION = "production"
 
@@ -29,8 +31,9 @@ def kms() -> "KMSClient":
 
 
 @functools.cache
-def sealer() -> KmsCardSealer:
+def sealer() -> "KmsCardSealer":
     """Composes the half that encrypts."""
+    from shared.adapters.vault_kms import KmsCardSealer
     from shared.adapters.verification_queue import SqsVerificationDeletions
 
     settings = bootstrap.settings()
@@ -48,8 +51,10 @@ def sealer() -> KmsCardSealer:
 
 
 @functools.cache
-def vault() -> KmsVault:
+def vault() -> "KmsVault":
     """Composes the half that decrypts."""
+    from shared.adapters.vault_kms import KmsVault
+
     settings = bootstrap.settings()
     return KmsVault(
         dynamodb=bootstrap.dynamodb(),

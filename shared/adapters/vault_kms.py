@@ -25,6 +25,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from shared.adapters.dynamodb import get_each
+from shared.adapters.vault_calls import calling, translated
 from shared.domain.cards import SANDBOX_TOKEN_PREFIX, CardNumber
 from shared.domain.errors import InvariantError, TransientError
 from shared.domain.ids import base62
@@ -53,24 +54,9 @@ SEALING_KEYS_MAX = 100
 OPENING_KEYS_MAX = 1000
 NONCE_BYTES = 12
 
-_THROTTLES = frozenset(
-    {
-        "ThrottlingException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "LimitExceededException",
-        "InternalServerError",
-        "KMSInternalException",
-        "DependencyTimeoutException",
-        "TransactionInProgressException",
-        "ServiceUnavailable",
-    }
-)
-
 # What KMS says of a wrapped key that was altered, or that was made for another account or key.
 _NOT_OURS = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 
-T = TypeVar("T")
 K = TypeVar("K")
 
 
@@ -116,20 +102,6 @@ class _KeyCache(Generic[K]):
         while len(self._keys) > self._keys_max:
             self._keys.popitem(last=False)
         return key
-
-
-def _translated(error: ClientError | BotoCoreError) -> Exception:
-    """Turns a refusal that is worth another try into a TransientError."""
-    if isinstance(error, ClientError) and error.response["Error"]["Code"] not in _THROTTLES:
-        return error
-    return TransientError("The vault is busy. Please try again.")
-
-
-def _calling(call: Callable[..., T], **arguments: Any) -> T:
-    try:
-        return call(**arguments)
-    except (ClientError, BotoCoreError) as error:
-        raise _translated(error) from error
 
 
 def _context(account: str) -> dict[str, str]:
@@ -195,7 +167,7 @@ class KmsCardSealer:
         return hmac.new(self._digest_key, text.encode(), hashlib.sha256).hexdigest()
 
     def _mac(self, message: bytes) -> bytes:
-        answer = _calling(
+        answer = calling(
             self._kms.generate_mac,
             KeyId=self._fingerprint_key_id,
             Message=message,
@@ -233,7 +205,7 @@ class KmsCardSealer:
         }
 
     def _generate_data_key(self, account: str) -> tuple[bytes, bytes]:
-        answer = _calling(
+        answer = calling(
             self._kms.generate_data_key,
             KeyId=self._data_key_id,
             KeySpec="AES_256",
@@ -259,9 +231,9 @@ class KmsCardSealer:
                 return
             if reasons - {"None"}:
                 raise TransientError("The vault is busy. Please try again.") from error
-            raise _translated(error) from error
+            raise translated(error) from error
         except BotoCoreError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
 
 class KmsVault:
@@ -311,7 +283,7 @@ class KmsVault:
         """Reads card and code in one call; by table."""
         pk = {"S": vault_token}
         keys = {self._table: {"pk": pk, "sk": {"S": CARD}}, self._verifications_table: {"pk": pk}}
-        return _calling(get_each, client=self._dynamodb, keys=keys)
+        return calling(get_each, client=self._dynamodb, keys=keys)
 
     def _cvc(self, item: Mapping[str, Any] | None, vault_token: str, account: str) -> str | None:
         if item is None or self._clock.now_ms() >= int(item["expires_at"]["N"]) * 1000:
@@ -333,7 +305,7 @@ class KmsVault:
 
     def _unwrap(self, wrapped: bytes, account: str) -> tuple[bytes, bytes]:
         try:
-            answer = _calling(
+            answer = calling(
                 self._kms.decrypt,
                 KeyId=self._data_key_id,
                 CiphertextBlob=wrapped,
@@ -344,22 +316,6 @@ class KmsVault:
                 raise
             raise InvariantError("a wrapped data key is not this account's") from error
         return bytes(answer["Plaintext"]), wrapped
-
-
-class DynamoVerifications:
-    """Deletes security codes; implements Verifications and needs no key.
-
-    Args: table: of the security codes.
-    """
-
-    def __init__(self, *, dynamodb: "DynamoDBClient", table: str) -> None:
-        self._dynamodb = dynamodb
-        self._table = table
-
-    def delete(self, vault_token: str) -> None:
-        """Deletes a code; see Verifications."""
-        key = {"pk": {"S": vault_token}}
-        _calling(self._dynamodb.delete_item, TableName=self._table, Key=key)
 
 
 def _tampered(vault_token: str, kind: str) -> InvariantError:

@@ -8,9 +8,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from shared.adapters.dynamodb_verifications import DynamoVerifications
 from shared.adapters.memory import MemoryClock
 from shared.adapters.memory_vault import MemoryVault
-from shared.adapters.vault_kms import DynamoVerifications, KmsCardSealer, KmsVault
+from shared.adapters.vault_kms import KmsCardSealer, KmsVault
 from shared.domain.cards import CardNumber
 from shared.domain.errors import NotFoundError
 from shared.domain.ports import Vault

@@ -15,9 +15,11 @@ FILES = {
     "functions/tokenize_card/handler.py": "VALUE = 4\n",
     "functions/tokenize_card/__pycache__/stale.pyc": "stale",
     "shared/__init__.py": "",
-    "shared/adapters/vault_kms.py": "VALUE = 5\n",
-    "shared/bootstrap_vault.py": "VALUE = 6\n",
-    "shared/domain/money.py": "VALUE = 7\n",
+    "shared/adapters/dynamodb_verifications.py": "VALUE = 5\n",
+    "shared/adapters/vault_calls.py": "VALUE = 6\n",
+    "shared/adapters/vault_kms.py": "VALUE = 7\n",
+    "shared/bootstrap_vault.py": "VALUE = 8\n",
+    "shared/domain/money.py": "VALUE = 9\n",
 }
 HERE = Target("local", Path(sys.executable))
 
@@ -110,6 +112,8 @@ def test_build_code_assets_keep_card_data_code_apart(source: Path, tmp_path: Pat
             "functions/authorize_payment/handler.py",
             "functions/delete_card_verification/handler.py",
             "functions/tokenize_card/handler.py",
+            "shared/adapters/dynamodb_verifications.py",
+            "shared/adapters/vault_calls.py",
             "shared/adapters/vault_kms.py",
             "shared/bootstrap_vault.py",
         },
