@@ -67,7 +67,9 @@ def documents() -> DynamoDocumentStore:
 @functools.cache
 def idempotency() -> DynamoIdempotencyStore:
     """Composes the idempotency store."""
-    return DynamoIdempotencyStore(dynamodb(), settings()["IDEMPOTENCY_TABLE"], clock())
+    return DynamoIdempotencyStore(
+        dynamodb(), settings()["IDEMPOTENCY_TABLE"], settings()["OBJECTS_TABLE"], clock()
+    )
 
 
 def payment_tables() -> dict[str, str]:

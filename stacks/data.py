@@ -8,6 +8,7 @@ from constructs import Construct
 from stacks.base import FarthingStack
 from stacks.constructs.function import FarthingFunction
 from stacks.constructs.tables import (
+    BATCH_GET,
     DELETE,
     GET,
     GET_MANY,
@@ -54,8 +55,11 @@ class Books:
         function.allow(PUT + DELETE, self.objects.table_arn)
 
     def keep_idempotency(self, function: FarthingFunction) -> None:
-        """Lets a function claim idempotency keys, find claims and answer them."""
-        function.allow(GET + PUT + UPDATE, self.idempotency.table_arn)
+        """Lets a function claim idempotency keys, find claims and answer them.
+
+        A claim is read in one call with the objects that its request names.
+        """
+        function.allow(BATCH_GET + PUT + UPDATE, self.idempotency.table_arn)
 
     def read_payments(self, function: FarthingFunction) -> None:
         """Lets a function read payments by id, many at once."""

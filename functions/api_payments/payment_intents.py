@@ -1,6 +1,6 @@
 """Payment intents: create, confirm, retrieve, update, list, capture, cancel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -78,11 +78,18 @@ class PaymentIntents:
         """Adds the operations to an API."""
         kind = "payment_intent"
         path = "/v1/payment_intents"
-        api.post(path, CreatePaymentIntent, returns=kind)(self.create)
+        api.post(path, CreatePaymentIntent, returns=kind, references=_of_creation)(self.create)
         api.list(path, ListPaymentIntents, returns=kind)(self.list)
         api.get(path + "/{id}", NoParams, returns=kind)(self.retrieve)
-        api.post(path + "/{id}", UpdatePaymentIntent, returns=kind)(self.update)
-        api.post(path + "/{id}/confirm", ConfirmPaymentIntent, returns=kind)(self.confirm)
+        api.post(path + "/{id}", UpdatePaymentIntent, returns=kind, references=_of_update)(
+            self.update
+        )
+        api.post(
+            path + "/{id}/confirm",
+            ConfirmPaymentIntent,
+            returns=kind,
+            references=_of_confirmation,
+        )(self.confirm)
         api.post(path + "/{id}/capture", CapturePaymentIntent, returns=kind)(self.capture)
         api.post(path + "/{id}/cancel", CancelPaymentIntent, returns=kind)(self.cancel)
 
@@ -90,10 +97,8 @@ class PaymentIntents:
         """Creates a payment, and confirms it at once where asked to."""
         params = request.params
         payment_id = request.new_id("pi")
-        references = self._references(
-            request.scope, params.customer, params.payment_method, with_account=params.confirm
-        )
-        method = self._method(request, references, params.payment_method)
+        _require_customer(request.references, request.scope, params.customer)
+        method = self._method(request, request.references, params.payment_method)
         created = _created_data(request, payment_id, method)
         require_room(created, bytes_max=DETAILS_BYTES_MAX)
         if not params.confirm:
@@ -105,7 +110,8 @@ class PaymentIntents:
                 code="payment_intent_unexpected_state",
                 param="payment_method",
             )
-        order = _pay_order(params, method, references, create=created)
+        account = request.references[request.scope.account]
+        order = _pay_order(params, method, account, create=created)
         require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
         return self.sagas.run(PAY, request, payment_id, order, _answer)
 
@@ -148,7 +154,8 @@ class PaymentIntents:
                 )
             return _answer(payment)
         method_id = params.payment_method or payment.payment_method
-        references = self._references(request.scope, payment.customer, method_id, with_account=True)
+        references = self._with_stored(request, payment)
+        _require_customer(references, request.scope, payment.customer)
         method = self._method(request, references, method_id)
         if method is None:
             raise missing_reference("PaymentMethod", str(method_id), "payment_method")
@@ -157,7 +164,8 @@ class PaymentIntents:
             update["capture_method"] = params.capture_method
         if not update["details"]:
             del update["details"]
-        order = _pay_order(params, method, references, before=payment, update=update)
+        account = references[request.scope.account]
+        order = _pay_order(params, method, account, before=payment, update=update)
         if not request.resumed:
             require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
         return self.sagas.run(PAY, request, payment.id, order, _answer)
@@ -170,8 +178,8 @@ class PaymentIntents:
         """Changes a payment; what is charged may change only before it is confirmed."""
         payment = self._load(request)
         params = request.params
-        references = self._references(request.scope, params.customer, params.payment_method)
-        method = self._method(request, references, params.payment_method)
+        _require_customer(request.references, request.scope, params.customer)
+        method = self._method(request, request.references, params.payment_method)
         changes = self._changes(request, payment, method)
         if not changes:
             return Reply(200, wire.payment_intent(payment))
@@ -254,44 +262,17 @@ class PaymentIntents:
             raise no_such("payment_intent", payment_id, "intent")
         return payment
 
+    def _with_stored(
+        self, request: Request[ConfirmPaymentIntent], payment: Payment
+    ) -> Mapping[str, Document]:
+        """Returns the references, and the documents that the payment itself names."""
+        method = None if request.params.payment_method else payment.payment_method
+        names = [name for name in (payment.customer, method) if name]
+        return {**request.references, **self.documents.get_many(names)}
+
     def _created_ms(self, payment_id: str, scope: Scope) -> int | None:
         payment = find_payment(self.payments, payment_id, scope)
         return payment.created_ms if payment else None
-
-    def _references(
-        self,
-        scope: Scope,
-        customer: str | None,
-        payment_method: str | None,
-        *,
-        with_account: bool = False,
-    ) -> Mapping[str, Document]:
-        """Reads the customer, the payment method and the account in one call.
-
-        Raises: RejectedError when one that is named is not the scope's.
-        """
-        named = (customer, payment_method, scope.account if with_account else None)
-        ids = [name for name in named if name]
-        found = self.documents.get_many(
-            [object_id for object_id in ids if not object_id.startswith(SANDBOX_METHOD_PREFIX)]
-        )
-        if customer is not None:
-            self._require(found, scope, customer, "customer", "customer")
-        return found
-
-    @staticmethod
-    def _require(
-        found: Mapping[str, Document], scope: Scope, object_id: str, noun: str, param: str
-    ) -> Document:
-        document = found.get(object_id)
-        if (
-            document is None
-            or document.kind != param
-            or document.is_deleted
-            or Scope(document.account, document.livemode) != scope
-        ):
-            raise missing_reference(noun, object_id, param)
-        return document
 
     def _method(
         self,
@@ -302,11 +283,9 @@ class PaymentIntents:
         """Finds the payment method, or makes one of a sandbox card's name."""
         if method_id is None:
             return None
-        if method_id.startswith(SANDBOX_METHOD_PREFIX):
+        if _is_alias(method_id):
             return self._sandbox_method(request, method_id)
-        document = self._require(
-            references, request.scope, method_id, "PaymentMethod", "payment_method"
-        )
+        document = _require(references, request.scope, method_id, "PaymentMethod", "payment_method")
         data = document.data
         # A retry goes on with what was begun while the method could still be used.
         if data.get("detached") and not request.resumed:
@@ -336,6 +315,51 @@ class PaymentIntents:
         }
         method_id = request.new_id("pm")
         return PaymentMethodChoice(method_id, summary, details, None, new=data)
+
+
+def _of_creation(params: CreatePaymentIntent, scope: Scope) -> Sequence[str | None]:
+    account = scope.account if params.confirm else None
+    return params.customer, _unless_alias(params.payment_method), account
+
+
+def _of_update(params: UpdatePaymentIntent, _scope: Scope) -> Sequence[str | None]:
+    return params.customer, _unless_alias(params.payment_method)
+
+
+def _of_confirmation(params: ConfirmPaymentIntent, scope: Scope) -> Sequence[str | None]:
+    return _unless_alias(params.payment_method), scope.account
+
+
+def _unless_alias(method_id: str | None) -> str | None:
+    return None if method_id is None or _is_alias(method_id) else method_id
+
+
+def _is_alias(method_id: str) -> bool:
+    """Tells whether a payment method is a sandbox card's name, which is no document's id."""
+    return method_id.startswith(SANDBOX_METHOD_PREFIX)
+
+
+def _require_customer(found: Mapping[str, Document], scope: Scope, customer: str | None) -> None:
+    if customer is not None:
+        _require(found, scope, customer, "customer", "customer")
+
+
+def _require(
+    found: Mapping[str, Document], scope: Scope, object_id: str, noun: str, param: str
+) -> Document:
+    """Returns the document that a parameter names.
+
+    Raises: RejectedError when the scope has none of this kind, or it was deleted.
+    """
+    document = found.get(object_id)
+    if (
+        document is None
+        or document.kind != param
+        or document.is_deleted
+        or Scope(document.account, document.livemode) != scope
+    ):
+        raise missing_reference(noun, object_id, param)
+    return document
 
 
 def _made(request: Request[Any], method: PaymentMethodChoice | None) -> tuple[DocumentWrite, ...]:
@@ -378,13 +402,12 @@ def details_sent(params: ConfirmPaymentIntent) -> dict[str, Any]:
 def _pay_order(
     params: CreatePaymentIntent | ConfirmPaymentIntent,
     method: PaymentMethodChoice,
-    references: Mapping[str, Document],
+    account: Document,
     *,
     create: Mapping[str, Any] | None = None,
     before: Payment | None = None,
     update: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    account = next(d for d in references.values() if d.kind == "account")
     return {
         "create": create,
         "before": before.to_dict() if before else None,

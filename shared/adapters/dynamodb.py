@@ -217,13 +217,25 @@ def get_each(client: "DynamoDBClient", keys: Mapping[str, Item]) -> dict[str, It
     Returns: the items by table, without those that there are not.
     Raises: TransientError when some stay unread after a bounded number of tries.
     """
-    reads = {table: {"Keys": [key], "ConsistentRead": True} for table, key in keys.items()}
-    return {
-        table: item
-        for answered in _batches(client, reads)
-        for table, items in answered.items()
-        for item in items
-    }
+    found = get_together(client, {table: [key] for table, key in keys.items()})
+    return {table: item for table, items in found.items() for item in items}
+
+
+def get_together(
+    client: "DynamoDBClient", keys: Mapping[str, Sequence[Item]]
+) -> dict[str, list[Item]]:
+    """Reads items of several tables in one call, strongly consistent.
+
+    Args: keys: by table, at least one of each and 100 in all.
+    Returns: the items by table, without those that there are not.
+    Raises: TransientError when some stay unread after a bounded number of tries.
+    """
+    reads = {table: {"Keys": list(named), "ConsistentRead": True} for table, named in keys.items()}
+    found: dict[str, list[Item]] = {table: [] for table in keys}
+    for answered in _batches(client, reads):
+        for table, items in answered.items():
+            found[table] += items
+    return found
 
 
 def _batches(

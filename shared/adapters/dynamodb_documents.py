@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from shared.adapters import dynamodb
 from shared.domain.documents import Document, DocumentWrite, Page, PageQuery, Scope
 from shared.domain.errors import TransientError
-from shared.domain.idempotency import Answer, Claim
+from shared.domain.idempotency import Answer, Claim, Found
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
@@ -147,22 +147,35 @@ def document_of_image(image: Mapping[str, Any]) -> Document:
 
 
 class DynamoIdempotencyStore:
-    """Implements IdempotencyStore."""
+    """Implements IdempotencyStore.
 
-    def __init__(self, client: "DynamoDBClient", table: str, clock: "Clock") -> None:
+    Args: table: of the claims. objects_table: for documents read with a claim.
+    """
+
+    def __init__(
+        self, client: "DynamoDBClient", table: str, objects_table: str, clock: "Clock"
+    ) -> None:
         self._client = client
         self._table = table
+        self._objects_table = objects_table
         self._clock = clock
 
-    def find(self, key_hash: str) -> Claim | None:
-        """Reads a claim; one past its expiry counts as absent however late the store drops it."""
-        answer = self._client.get_item(
-            TableName=self._table, Key={"pk": {"S": key_hash}}, ConsistentRead=True
+    def find(self, key_hash: str, object_ids: Sequence[str] = ()) -> Found:
+        """Reads a claim, and documents, in one call.
+
+        A claim past its expiry counts as absent however late the store drops it.
+        """
+        keys: dict[str, list[dict[str, Any]]] = {self._table: [{"pk": {"S": key_hash}}]}
+        if object_ids:
+            keys[self._objects_table] = [_key(name) for name in dict.fromkeys(object_ids)]
+        found = dynamodb.get_together(self._client, keys)
+        claims = [_claim(item) for item in found[self._table]]
+        held = [claim for claim in claims if claim.expires_at_s * 1000 > self._clock.now_ms()]
+        documents = [_document(item) for item in found.get(self._objects_table, ())]
+        return Found(
+            claim=held[0] if held else None,
+            documents={document.id: document for document in documents},
         )
-        if "Item" not in answer:
-            return None
-        claim = _claim(answer["Item"])
-        return claim if claim.expires_at_s * 1000 > self._clock.now_ms() else None
 
     def answer(self, claim: Claim, answer: Answer) -> None:
         """Stores the first answer of a claim; a later one finds it there and changes nothing."""

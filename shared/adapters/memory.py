@@ -7,7 +7,7 @@ from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
 from shared.domain.errors import KeyInUseError, VersionConflictError
 from shared.domain.events import Event
-from shared.domain.idempotency import LEASE_MS, Answer, Claim
+from shared.domain.idempotency import LEASE_MS, Answer, Claim, Found
 from shared.domain.ledger import Journal
 from shared.domain.payment import Payment
 
@@ -153,11 +153,14 @@ class MemoryIdempotencyStore:
         self._database = database
         self._clock = clock
 
-    def find(self, key_hash: str) -> Claim | None:
-        """Reads a claim that has not expired."""
-        claim = self._database.claims.get(key_hash)
+    def find(self, key_hash: str, object_ids: Sequence[str] = ()) -> Found:
+        """Reads a claim that has not expired, and documents."""
+        claim, documents = self._database.claims.get(key_hash), self._database.documents
         expired = claim is not None and claim.expires_at_s * 1000 <= self._clock.now_ms()
-        return None if expired else claim
+        return Found(
+            claim=None if expired else claim,
+            documents={name: documents[name] for name in object_ids if name in documents},
+        )
 
     def answer(self, claim: Claim, answer: Answer) -> None:
         """Stores the first answer; later ones change nothing."""

@@ -4,7 +4,10 @@ Source: Stripe API reference, "Idempotent requests".
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from shared.domain.documents import Document
 
 RETENTION_S = 24 * 60 * 60
 # Longer than a request can run, so that a claim whose lease is over belongs to a dead request.
@@ -35,6 +38,17 @@ class Claim:
     lease_until_ms: int
     expires_at_s: int
     answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a request begins with, read together.
+
+    Args: claim: on its key, None when the key is free. documents: by id, those that there are.
+    """
+
+    claim: Claim | None
+    documents: Mapping[str, Document]
 
 
 def key_hash(account: str, mode: str, key: str) -> str:

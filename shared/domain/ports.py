@@ -7,7 +7,7 @@ from shared.domain.cards import CardNumber, CardSummary
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite, Page, PageQuery, Scope
 from shared.domain.events import Event
-from shared.domain.idempotency import Answer, Claim
+from shared.domain.idempotency import Answer, Claim, Found
 from shared.domain.ledger import Journal
 from shared.domain.payment import Payment
 from shared.domain.providers import AuthorizationRequest, ProviderAnswer
@@ -80,8 +80,10 @@ class LedgerStore(Protocol):
 class IdempotencyStore(Protocol):
     """Keeps claims on idempotency keys."""
 
-    def find(self, key_hash: str) -> Claim | None:
-        """Reads a claim that has not expired, strongly consistent."""
+    def find(self, key_hash: str, object_ids: Sequence[str] = ()) -> Found:
+        """Reads a claim that has not expired, and documents in the same call: a request needs
+        both, and one call less is waited for. Strongly consistent; up to 99 documents.
+        """
 
     def answer(self, claim: Claim, answer: Answer) -> None:
         """Stores the first answer; later ones change nothing."""

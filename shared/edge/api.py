@@ -6,17 +6,18 @@ expansions, idempotency key; then the operation runs.
 
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from shared.domain.documents import Scope
+from shared.domain.documents import Document, Scope
 from shared.domain.errors import KeyInUseError, PaymentError, RejectedError
 from shared.domain.idempotency import Answer, Claim
 from shared.domain.ids import derive_id
 from shared.domain.ports import Clock, DocumentStore, Entropy, IdempotencyStore
 from shared.edge.auth import ApiKey, KeyDirectory, authenticate
 from shared.edge.card_guard import refuse_card_data
+from shared.edge.documents import is_id
 from shared.edge.expand import Plan, plan_expansions, take_expansions
 from shared.edge.http import HttpRequest
 from shared.edge.idempotency import Claimed, checked_key, claim_key, key_in_use
@@ -44,6 +45,8 @@ _GUARDED_HEADERS = ("idempotency-key", "stripe-version", "stripe-account", "stri
 M = TypeVar("M", bound=Params)
 # Replaces card data by a keyed digest, so that it can be compared and not recovered.
 Conceal = Callable[[str], str]
+# Names the documents that an operation needs of its parameters alone; None where there is none.
+References = Callable[[M, Scope], Sequence[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class ApiPorts:
     """
 
     keys: KeyDirectory
+    documents: DocumentStore
     idempotency: IdempotencyStore
     clock: Clock
     entropy: Entropy
@@ -76,6 +80,7 @@ class ApiPorts:
         """
         return cls(
             keys=KeyDirectory(documents, clock),
+            documents=documents,
             idempotency=idempotency,
             clock=clock,
             entropy=entropy,
@@ -108,8 +113,9 @@ class Render(Protocol):
 class Request(Generic[M]):
     """A checked request.
 
-    Args: path: values of the path's placeholders. claim: to be made in the transaction that
-    first changes anything, None without an idempotency key. resumed: an earlier run of this
+    Args: path: values of the path's placeholders. references: the documents that the route names,
+    by id, of any scope and without those that there are not. claim: to be made in the transaction
+    that first changes anything, None without an idempotency key. resumed: an earlier run of this
     request died after its first write.
     """
 
@@ -117,6 +123,7 @@ class Request(Generic[M]):
     request_id: str
     params: M
     path: Mapping[str, str]
+    references: Mapping[str, Document]
     now_ms: int
     idempotency_key: str | None
     claim: Claim | None
@@ -156,6 +163,7 @@ class Route:
     is_list: bool
     publishable: bool
     conceal: Conceal | None
+    references: References[Any] | None
 
 
 @dataclass(slots=True)
@@ -193,15 +201,23 @@ class Api:
         returns: str | None = None,
         publishable: bool = False,
         conceal: Conceal | None = None,
+        references: References[M] | None = None,
     ) -> Callable[[Operation[M]], Operation[M]]:
         """Registers a POST operation.
 
         Args: returns: kind of object, for expansion. publishable: may be called with a
         publishable key. conceal: marks the vault's operations, which take `card[number]` and
         `card[cvc]`: a keyed digest that stands for the number in the idempotency fingerprint.
+        references: the documents to read with the idempotency key, for `Request.references`.
         """
         return self._register(
-            "POST", path, model, returns=returns, publishable=publishable, conceal=conceal
+            "POST",
+            path,
+            model,
+            returns=returns,
+            publishable=publishable,
+            conceal=conceal,
+            references=references,
         )
 
     def get(
@@ -235,12 +251,22 @@ class Api:
         is_list: bool = False,
         publishable: bool = False,
         conceal: Conceal | None = None,
+        references: References[M] | None = None,
     ) -> Callable[[Operation[M]], Operation[M]]:
         pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))
 
         def register(operation: Operation[M]) -> Operation[M]:
             route = Route(
-                method, path, pattern, model, operation, returns, is_list, publishable, conceal
+                method=method,
+                template=path,
+                pattern=pattern,
+                model=model,
+                operation=operation,
+                returns=returns,
+                is_list=is_list,
+                publishable=publishable,
+                conceal=conceal,
+                references=references,
             )
             self._routes.append(route)
             return operation
@@ -322,7 +348,7 @@ class Api:
         key = checked_key(call.http.header("idempotency-key"))
         if call.route.method != "POST" or key is None:
             return self._operate(call, None, None, now_ms)
-        claimed = self._claim(call, key, now_ms)
+        claimed = self._claim(call, key, now_ms, call.object_ids)
         if claimed.answer is not None:
             return _replayed(claimed.answer, headers)
         try:
@@ -340,20 +366,25 @@ class Api:
                 raise
             return _replayed(answer, headers)
 
-    def _claim(self, call: "_Call", key: str, now_ms: int) -> Claimed:
+    def _claim(
+        self, call: "_Call", key: str, now_ms: int, object_ids: Sequence[str] = ()
+    ) -> Claimed:
         store, endpoint = self._ports.idempotency, call.http.path
-        return claim_key(store, call.key.scope, key, endpoint, call.identity, now_ms)
+        return claim_key(store, call.key.scope, key, endpoint, call.identity, now_ms, object_ids)
 
     def _operate(
         self, call: "_Call", key: str | None, claimed: Claimed | None, now_ms: int
     ) -> tuple[int, str]:
         scope, claim = call.key.scope, claimed.claim if claimed else None
+        documents = self._ports.documents
+        references = claimed.documents if claimed else documents.get_many(call.object_ids)
         render = _Rendering(call.plan, self._ports.load, scope)
         request: Request[Any] = Request(
             scope=scope,
             request_id=call.request_id,
             params=call.params,
             path=call.path,
+            references=references,
             now_ms=now_ms,
             idempotency_key=key,
             claim=claim,
@@ -383,6 +414,13 @@ class _Call:
     plan: Plan
     identity: str
     request_id: str
+
+    @property
+    def object_ids(self) -> Sequence[str]:
+        """The ids of the documents that the route names."""
+        names = self.route.references
+        named = names(self.params, self.key.scope) if names else ()
+        return [name for name in named if name is not None and is_id(name)]
 
 
 class _Rendering:

@@ -26,6 +26,14 @@ _ID = re.compile(r"[0-9A-Za-z_]{1,255}")
 Render = Callable[[Document], Mapping[str, Any]]
 
 
+def is_id(text: str) -> bool:
+    """Tells whether a text has the form of an id.
+
+    What has not is no key of the store, and might be one it refuses.
+    """
+    return _ID.fullmatch(text) is not None
+
+
 class ScopedDocuments:
     """Reads the documents of one scope."""
 
@@ -81,8 +89,7 @@ class ScopedDocuments:
         return [found[object_id] for object_id in object_ids if object_id in found]
 
     def _read(self, object_id: str) -> Document | None:
-        # What has not the form of an id is no key of the store, and might be one it refuses.
-        return self._documents.get(object_id) if _ID.fullmatch(object_id) else None
+        return self._documents.get(object_id) if is_id(object_id) else None
 
     def _sees(self, document: Document, kind: str) -> bool:
         scope = Scope(document.account, document.livemode)

@@ -3,9 +3,10 @@
 Source: Stripe API reference, "Idempotent requests".
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shared.domain.documents import Scope
+from shared.domain.documents import Document, Scope
 from shared.domain.idempotency import (
     KEY_LENGTH_MAX,
     LEASE_MS,
@@ -23,10 +24,12 @@ from shared.wire.errors import RequestError
 class Claimed:
     """What a request may do: replay `answer`, or run and make `claim` with its first write.
 
-    Args: resumed: an earlier run of the same request died; what it wrote is there.
+    Args: documents: read with the claim. resumed: an earlier run of the same request died; what
+    it wrote is there.
     """
 
     claim: Claim
+    documents: Mapping[str, Document]
     answer: Answer | None = None
     resumed: bool = False
 
@@ -44,28 +47,37 @@ def checked_key(header: str) -> str | None:
 
 
 def claim_key(
-    store: IdempotencyStore, scope: Scope, key: str, endpoint: str, canonical: str, now_ms: int
+    store: IdempotencyStore,
+    scope: Scope,
+    key: str,
+    endpoint: str,
+    canonical: str,
+    now_ms: int,
+    object_ids: Sequence[str] = (),
 ) -> Claimed:
     """Decides about a request by what is known of its key.
 
     Args: endpoint: path. canonical: the parameters, written the same for the same ones.
+    object_ids: of documents to read with it.
     Raises: RequestError 400 when the key was used for something else, 409 while the first
     request is running.
     """
     name = key_hash(scope.account, "live" if scope.livemode else "test", key)
     identity = fingerprint(endpoint, canonical)
-    found = store.find(name)
-    if found is None:
+    found = store.find(name, object_ids)
+    held, documents = found.claim, found.documents
+    if held is None:
         expires_at_s = now_ms // 1000 + RETENTION_S
-        return Claimed(Claim(name, identity, endpoint, now_ms + LEASE_MS, expires_at_s))
-    _require_same_request(found, key, endpoint, identity)
-    if found.answer is not None:
-        return Claimed(found, answer=found.answer)
-    if now_ms < found.lease_until_ms:
+        claim = Claim(name, identity, endpoint, now_ms + LEASE_MS, expires_at_s)
+        return Claimed(claim, documents)
+    _require_same_request(held, key, endpoint, identity)
+    if held.answer is not None:
+        return Claimed(held, documents, answer=held.answer)
+    if now_ms < held.lease_until_ms:
         raise key_in_use(key)
     # The expiry stays: ids are derived from it, and the resumed request must find its own again.
-    claim = Claim(name, identity, endpoint, now_ms + LEASE_MS, found.expires_at_s)
-    return Claimed(claim, resumed=True)
+    claim = Claim(name, identity, endpoint, now_ms + LEASE_MS, held.expires_at_s)
+    return Claimed(claim, documents, resumed=True)
 
 
 def key_in_use(key: str) -> RequestError:

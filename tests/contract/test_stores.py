@@ -71,7 +71,7 @@ def _dynamodb() -> Stores:
         DynamoDocumentStore(client, tables["objects"], tables["idempotency"]),
         DynamoPaymentStore(client, tables),
         DynamoLedgerStore(client, tables["ledger"]),
-        DynamoIdempotencyStore(client, tables["idempotency"], clock),
+        DynamoIdempotencyStore(client, tables["idempotency"], tables["objects"], clock),
         clock,
     )
 
@@ -180,7 +180,7 @@ def test_document_second_writer_of_a_version_loses_and_nothing_of_its_write_land
     assert stores.documents.get("cus_1") == customer(2, name="first")
     assert stores.documents.get("cus_9") is None
     assert stores.documents.page(SCOPE, "customer", PageQuery()) == Page()
-    assert stores.idempotency.find("key-1") is None
+    assert stores.idempotency.find("key-1").claim is None
 
 
 @pytest.mark.parametrize("version", [1, 3, 4])
@@ -421,8 +421,8 @@ def test_claim_on_a_free_key_is_held(stores: Stores) -> None:
     # when
     commit_with(stores, asked)
     # then
-    assert stores.idempotency.find("key-1") == asked
-    assert stores.idempotency.find("key-2") is None
+    assert stores.idempotency.find("key-1").claim == asked
+    assert stores.idempotency.find("key-2").claim is None
 
 
 @pytest.mark.parametrize("fingerprint", ["print", "other"])
@@ -438,7 +438,7 @@ def test_claim_on_a_held_key_is_refused_and_nothing_is_written(
         commit_with(stores, claim(stores, fingerprint=fingerprint))
     # then
     assert stores.documents.get("cus_1") is None
-    assert stores.idempotency.find("key-1") == first
+    assert stores.idempotency.find("key-1").claim == first
 
 
 def test_claim_of_a_dead_request_is_resumed_by_the_same_request_only(stores: Stores) -> None:
@@ -451,7 +451,7 @@ def test_claim_of_a_dead_request_is_resumed_by_the_same_request_only(stores: Sto
     resumed = claim(stores)
     commit_with(stores, resumed)
     # then
-    assert stores.idempotency.find("key-1") == resumed
+    assert stores.idempotency.find("key-1").claim == resumed
 
 
 def test_claim_that_was_answered_is_never_overwritten(stores: Stores) -> None:
@@ -462,7 +462,7 @@ def test_claim_that_was_answered_is_never_overwritten(stores: Stores) -> None:
     with pytest.raises(KeyInUseError):
         commit_with(stores, claim(stores))
     # then
-    found = stores.idempotency.find("key-1")
+    found = stores.idempotency.find("key-1").claim
     assert found is not None
     assert found.answer == ANSWER
 
@@ -473,11 +473,11 @@ def test_claim_expired_is_absent_and_free_for_anything(stores: Stores) -> None:
     commit_with(stores, first)
     # when
     stores.clock.advance(first.expires_at_s * 1000 - stores.clock.now_ms())
-    assert stores.idempotency.find("key-1") is None
+    assert stores.idempotency.find("key-1").claim is None
     second = claim(stores, fingerprint="other")
     commit_with(stores, second)
     # then
-    assert stores.idempotency.find("key-1") == second
+    assert stores.idempotency.find("key-1").claim == second
 
 
 def test_claim_just_before_its_expiry_is_held(stores: Stores) -> None:
@@ -487,7 +487,7 @@ def test_claim_just_before_its_expiry_is_held(stores: Stores) -> None:
     # when
     stores.clock.advance(first.expires_at_s * 1000 - stores.clock.now_ms() - 1)
     # then
-    assert stores.idempotency.find("key-1") == first
+    assert stores.idempotency.find("key-1").claim == first
     with pytest.raises(KeyInUseError):
         commit_with(stores, claim(stores, fingerprint="other"))
 
@@ -510,7 +510,7 @@ def test_answer_is_stored_once(stores: Stores) -> None:
     stores.idempotency.answer(asked, ANSWER)
     stores.idempotency.answer(asked, Answer(500, "{}"))
     # then
-    found = stores.idempotency.find("key-1")
+    found = stores.idempotency.find("key-1").claim
     assert found == replace(asked, answer=ANSWER)
 
 
@@ -522,8 +522,42 @@ def test_answer_of_another_request_or_an_absent_claim_changes_nothing(stores: St
     stores.idempotency.answer(replace(asked, fingerprint="other"), ANSWER)
     stores.idempotency.answer(replace(asked, key_hash="key-2"), ANSWER)
     # then
-    assert stores.idempotency.find("key-1") == asked
-    assert stores.idempotency.find("key-2") is None
+    assert stores.idempotency.find("key-1").claim == asked
+    assert stores.idempotency.find("key-2").claim is None
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_claim_is_read_with_documents_and_the_missing_are_left_out(
+    stores: Stores,
+    is_held: bool,
+) -> None:
+    # given
+    documents = [customer(object_id=f"cus_{n}", name=f"n{n}") for n in range(3)]
+    asked = claim(stores)
+    stores.documents.commit([DocumentWrite(d) for d in documents], asked if is_held else None)
+    # when
+    found = stores.idempotency.find("key-1", ["cus_2", "cus_x", "cus_0", "cus_2"])
+    # then
+    assert found.claim == (asked if is_held else None)
+    assert found.documents == {"cus_0": documents[0], "cus_2": documents[2]}
+
+
+def test_claim_read_alone_brings_no_documents(stores: Stores) -> None:
+    # given
+    commit_with(stores, claim(stores))
+    # then
+    assert stores.idempotency.find("key-1").documents == {}
+
+
+def test_claim_expired_is_absent_beside_documents_that_are_not(stores: Stores) -> None:
+    # given
+    first = claim(stores, answer=ANSWER)
+    stores.documents.commit([DocumentWrite(customer())], first)
+    # when
+    stores.clock.advance(first.expires_at_s * 1000 - stores.clock.now_ms())
+    # then
+    found = stores.idempotency.find("key-1", ["cus_1"])
+    assert (found.claim, found.documents) == (None, {"cus_1": customer()})
 
 
 # --- payments
@@ -597,7 +631,7 @@ def test_payment_second_writer_of_a_version_loses_and_nothing_of_its_change_land
     assert list(stores.ledger.journals(SCOPE)) == []
     assert stores.documents.page(SCOPE, "charge", PageQuery()) == Page()
     assert stores.documents.get("cus_1") is None
-    assert stores.idempotency.find("key-1") is None
+    assert stores.idempotency.find("key-1").claim is None
 
 
 def test_payment_created_twice_is_refused(stores: Stores) -> None:
@@ -643,7 +677,7 @@ def test_payment_commit_writes_rows_documents_and_claim(stores: Stores) -> None:
     assert stores.documents.page(SCOPE, "payment_intent", PageQuery()).ids == (PAYMENT_ID,)
     assert stores.documents.page(SCOPE, "payment_method", PageQuery()).ids == ("pm_1",)
     assert stores.documents.get("pm_1") == method
-    assert stores.idempotency.find("key-1") == asked
+    assert stores.idempotency.find("key-1").claim == asked
 
 
 def test_payment_commit_removes_rows(stores: Stores) -> None:

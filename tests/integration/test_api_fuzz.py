@@ -104,7 +104,7 @@ class DynamoPlatform(Platform):
         objects = create_table(dynamodb, "objects")
         keys = create_table(dynamodb, "idempotency", has_sort_key=False)
         store = DynamoDocumentStore(dynamodb, objects, keys)
-        return store, DynamoIdempotencyStore(dynamodb, keys, self.clock)
+        return store, DynamoIdempotencyStore(dynamodb, keys, objects, self.clock)
 
 
 def fill(client: Client) -> Client:

@@ -1,6 +1,6 @@
 """Payment intents, refunds and charges, as a merchant uses them, in one process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -219,6 +219,46 @@ def test_confirm_a_paid_payment_is_refused(world: World, merchant: Merchant) -> 
     error = expect_error(answer, 400, "payment_intent_unexpected_state")
     assert "status of succeeded" in error["message"]
     assert state_of(world) == before
+
+
+def document_reads(world: World) -> list[list[str]]:
+    """Returns a list that grows by the ids of every read of documents from now on."""
+    reads: list[list[str]] = []
+    get_many = world.documents.get_many
+
+    def recorded(object_ids: Sequence[str]) -> Mapping[str, Document]:
+        if object_ids:
+            reads.append(list(object_ids))
+        return get_many(object_ids)
+
+    world.documents.get_many = recorded  # type: ignore[method-assign]
+    return reads
+
+
+def test_pay_with_a_key_reads_documents_with_the_key_only(world: World, merchant: Merchant) -> None:
+    # given
+    method, reads = card(world, merchant), document_reads(world)
+    # when
+    paid = world.pay(merchant, key="k", payment_method=method, customer=customer(world, merchant))
+    # then
+    assert (paid.status, reads) == (200, [])
+
+
+def test_confirm_reads_the_documents_that_only_the_payment_names(
+    world: World, merchant: Merchant
+) -> None:
+    # given
+    stored, other = card(world, merchant), card(world, merchant)
+    facts = {"customer": customer(world, merchant), "payment_method": stored}
+    first, second = (created(world, merchant, **facts)["id"] for _ in range(2))
+    reads = document_reads(world)
+    # when
+    for number, (intent, sent) in enumerate(((first, {}), (second, {"payment_method": other}))):
+        path = f"{PAYMENTS}/{intent}/confirm"
+        answer = world.call("POST", path, sent, merchant=merchant, key=f"k{number}")
+        assert answer.body["status"] == "succeeded", answer.text
+    # then
+    assert reads == [["cus_1", stored], ["cus_1"]]
 
 
 def test_confirm_with_another_customers_card_is_refused(world: World, merchant: Merchant) -> None:

@@ -71,7 +71,9 @@ class DynamoWorld(World):
         self.documents = DynamoDocumentStore(client, tables["objects"], tables["idempotency"])
         self.payments = DynamoPaymentStore(client, tables)
         self.ledger = DynamoLedgerStore(client, tables["ledger"])
-        self.idempotency = DynamoIdempotencyStore(client, tables["idempotency"], self.clock)
+        self.idempotency = DynamoIdempotencyStore(
+            client, tables["idempotency"], tables["objects"], self.clock
+        )
 
 
 class Shop:

@@ -37,6 +37,11 @@ class CreateThing(Params):
     customer: ObjectId | None = None
 
 
+class CreateOrder(Params):
+    customer: ObjectId | None = None
+    seller: ObjectId | None = None
+
+
 class CreateCard(Params):
     card: dict[str, str]
 
@@ -339,6 +344,85 @@ def test_api_key_taken_by_a_twin_replays_the_twins_answer() -> None:
     client = Client(Twins().build)
     answer = client.post("/v1/things", idempotency_key="k")
     assert answer.headers["Idempotent-Replayed"] == "true"
+
+
+class Orders:
+    """Operations on two documents; records what the store of documents was asked for."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request[Any]] = []
+        self.reads: list[tuple[str, ...]] = []
+
+    def build(self, platform: Platform) -> Api:
+        api = Api(platform.ports())
+        get_many, find = platform.documents.get_many, platform.idempotency.find
+
+        def recorded_read(object_ids: Any) -> Any:
+            self.reads.append(("documents", *object_ids))
+            return get_many(object_ids)
+
+        def recorded_find(key_hash: str, object_ids: Any = ()) -> Any:
+            self.reads.append(("claim", *object_ids))
+            return find(key_hash, object_ids)
+
+        platform.documents.get_many = recorded_read  # type: ignore[method-assign]
+        platform.idempotency.find = recorded_find  # type: ignore[method-assign]
+
+        @api.post(
+            "/v1/orders",
+            CreateOrder,
+            references=lambda params, scope: (params.customer, params.seller, scope.account),
+        )
+        def create(request: Request[CreateOrder]) -> Reply:
+            self.requests.append(request)
+            reply = Reply(200, {"id": request.new_id("or")})
+            platform.documents.commit([], request.answered(reply))
+            return reply
+
+        return api
+
+
+@pytest.fixture
+def orders() -> Orders:
+    return Orders()
+
+
+@pytest.mark.parametrize(("key", "read"), [("k", "claim"), (None, "documents")])
+def test_api_documents_that_a_route_names_are_read_in_one_call(
+    orders: Orders, key: str | None, read: str
+) -> None:
+    # given
+    client = Client(orders.build)
+    client.platform.put_object("customer", "cus_1", {"name": "Jenny"})
+    # when
+    params = {"customer": "cus_1", "seller": "cus_unknown"}
+    assert client.post("/v1/orders", params, idempotency_key=key).status == 200
+    # then
+    assert orders.reads == [(read, "cus_1", "cus_unknown", ACCOUNT)]
+    assert {name: d.data for name, d in orders.requests[0].references.items()} == {
+        "cus_1": {"name": "Jenny"}
+    }
+
+
+@pytest.mark.parametrize("key", ["k", None])
+def test_api_names_that_are_no_ids_never_reach_the_store(orders: Orders, key: str | None) -> None:
+    # when
+    params = {"customer": "KEY#1", "seller": "Zoë"}
+    assert Client(orders.build).post("/v1/orders", params, idempotency_key=key).status == 200
+    # then
+    assert [read[1:] for read in orders.reads] == [(ACCOUNT,)]
+    assert orders.requests[0].references == {}
+
+
+def test_api_replay_reads_no_more_than_the_request_did(orders: Orders) -> None:
+    # given
+    client = Client(orders.build)
+    first = client.post("/v1/orders", idempotency_key="k")
+    # when
+    second = client.post("/v1/orders", idempotency_key="k")
+    # then
+    assert (second.text, len(orders.requests)) == (first.text, 1)
+    assert orders.reads == [("claim", ACCOUNT)] * 2
 
 
 class Overtaken(Things):
