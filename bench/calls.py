@@ -1,5 +1,6 @@
 """Which AWS calls one create+confirm makes between request and answer, recorded from botocore.
 
+What functions call while their environments start is nobody's wait: it is told apart.
 The real handlers and adapters run in one process over moto, in the order of the step table. The
 card network is a loopback server; its own calls are not the platform's and are left out.
 """
@@ -7,6 +8,7 @@ card network is a loopback server; its own calls are not the platform's and are 
 import base64
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +105,7 @@ def main() -> bool:
         steps: list[str] = []
         bootstrap.sagas = lambda: _Runner(recorder, steps)  # type: ignore[assignment]
         method = _tokenize()
+        _start(recorder)
         kept = True
         for number, title in enumerate(("all caches cold, new card", "caches warm")):
             recorder.calls.clear()
@@ -121,9 +124,8 @@ class _Runner:
 
     def run(self, saga: str, saga_input: Mapping[str, Any]) -> Mapping[str, Any]:
         self._recorder.calls.append(Call("StartSyncExecution", saga, 0, 0))
-        names = {step.name for stage_ in SAGAS[saga].stages for step in stage_}
-        names |= {step.name for step in SAGAS[saga].undo_chain}
-        return MemorySagaRunner({name: self._counted(name) for name in names}).run(saga, saga_input)
+        functions = {name: self._counted(name) for name in _step_names(saga)}
+        return MemorySagaRunner(functions).run(saga, saga_input)
 
     def _counted(self, name: str) -> StepFunction:
         handler = load(name)
@@ -134,6 +136,22 @@ class _Runner:
             return output
 
         return run
+
+
+def _start(recorder: Recorder) -> None:
+    """Loads the functions of a payment as their Lambda environments do."""
+    recorder.calls.clear()
+    os.environ["AWS_LAMBDA_FUNCTION_NAME"] = Context.function_name
+    for name in ("api_payments", *_step_names("pay")):
+        load(name)
+    del os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+    names = ", ".join(call.name for call in recorder.calls)
+    print(f"while the environments start: {names or 'no call'}")
+
+
+def _step_names(saga: str) -> set[str]:
+    names = {step.name for stage_ in SAGAS[saga].stages for step in stage_}
+    return names | {step.name for step in SAGAS[saga].undo_chain}
 
 
 def _call(function: str, path: str, form: Mapping[str, str], key: str) -> dict[str, Any]:

@@ -4,18 +4,21 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
 from shared.adapters.dynamodb_payments import DynamoLedgerStore, DynamoPaymentStore
 from shared.adapters.system import SystemClock, SystemEntropy
 from shared.config import Settings
+from shared.observability import logger
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
     from shared.adapters.providers.sandbox import SandboxProvider
     from shared.adapters.sandbox_cards import VaultSandboxCards
+    from shared.adapters.secrets import StoredSecret
     from shared.adapters.stepfunctions import StepFunctionsRunner
 
 CONNECT_TIMEOUT_S = 1
@@ -94,10 +97,30 @@ def ledger() -> DynamoLedgerStore:
 def provider() -> "SandboxProvider":
     """Composes the card provider; the sandbox network is the only one there is."""
     from shared.adapters.providers.sandbox import SandboxProvider
+
+    return SandboxProvider(settings()["NETWORK_URL"], network_secret())
+
+
+@functools.cache
+def network_secret() -> "StoredSecret":
+    """Composes the secret that the card network knows the platform by."""
     from shared.adapters.secrets import StoredSecret
 
-    secret = StoredSecret(client("secretsmanager"), settings()["NETWORK_SECRET_ARN"], clock())
-    return SandboxProvider(settings()["NETWORK_URL"], secret)
+    return StoredSecret(client("secretsmanager"), settings()["NETWORK_SECRET_ARN"], clock())
+
+
+def start_provider() -> None:
+    """Fetches the network's secret while a Lambda environment starts, when no payment waits yet.
+
+    Modules that ask the provider call it as they are loaded; loaded elsewhere, they call nobody.
+    """
+    if not settings().is_lambda:
+        return
+    try:
+        network_secret().text()
+    except (BotoCoreError, ClientError) as error:
+        # The environment is as good without it: the first payment fetches it again.
+        logger.warning("network secret not fetched at start", error=str(error))
 
 
 @functools.cache

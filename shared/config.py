@@ -24,6 +24,11 @@ class Settings:
         return self._environment.get(name, "") == "1"
 
     @property
+    def is_lambda(self) -> bool:
+        """Tells whether this is an environment of a Lambda function, which names it."""
+        return bool(self._environment.get("AWS_LAMBDA_FUNCTION_NAME"))
+
+    @property
     def region(self) -> str:
         """The AWS region this function runs in."""
         return self["AWS_REGION"]

@@ -92,6 +92,7 @@ def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) 
     )
 
 
+bootstrap.start_provider()
 handler = step(
     lambda state: run(
         state,

@@ -134,6 +134,7 @@ def _record(
     return commit_latest(payments, payment, decide)
 
 
+bootstrap.start_provider()
 handler = step(
     lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
 )

@@ -139,6 +139,7 @@ def _void_whatever_is_there(payment: Payment, provider: CardProvider) -> None:
         raise UnknownOutcomeError(answer.message or "The authorization could not be voided.")
 
 
+bootstrap.start_provider()
 handler = step(
     lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
 )
