@@ -37,9 +37,23 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 ACCOUNT = "acct_1Demo"
 NETWORK_SECRET = "sandbox-network-secret"
-TABLES = ("payments", "objects", "ledger", "idempotency", "vault", "verifications", "network")
+TABLES = (
+    "payments",
+    "objects",
+    "ledger",
+    "idempotency",
+    "recent_payments",
+    "vault",
+    "verifications",
+    "network",
+)
 TABLES_WITHOUT_SORT_KEY = {"idempotency", "verifications"}
-QUEUES = ("verification_queue_url", "relay_dead_letters_url", "delivery_queue_url")
+QUEUES = (
+    "verification_queue_url",
+    "relay_dead_letters_url",
+    "delivery_queue_url",
+    "network_notices_url",
+)
 REMAINING_MS = 30_000
 SERVER_TIMEOUT_S = 10
 

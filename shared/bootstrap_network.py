@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.session import get_session
 
+from shared.adapters.network_notices import SqsNotices
 from shared.adapters.secrets import Secret, StoredSecret
 from shared.adapters.system import SystemClock
 from shared.config import Settings
@@ -29,17 +30,20 @@ class NetworkParts:
     dynamodb: "DynamoDBClient"
     table: str
     secret: Secret
+    notices: SqsNotices
     clock: Clock
 
 
 def network_parts(settings: Settings) -> NetworkParts:
-    """Makes the clients from NETWORK_TABLE and NETWORK_SECRET_ARN."""
+    """Makes the clients from NETWORK_TABLE, NETWORK_SECRET_ARN and NETWORK_NOTICES_URL."""
     session, clock = get_session(), SystemClock()
     dynamodb: Any = session.create_client("dynamodb", settings.region, config=_CONFIG)
     secrets_manager: Any = session.create_client("secretsmanager", settings.region, config=_CONFIG)
+    sqs: Any = session.create_client("sqs", settings.region, config=_CONFIG)
     return NetworkParts(
         dynamodb=dynamodb,
         table=settings["NETWORK_TABLE"],
         secret=StoredSecret(secrets_manager, settings["NETWORK_SECRET_ARN"], clock),
+        notices=SqsNotices(sqs, settings["NETWORK_NOTICES_URL"]),
         clock=clock,
     )

@@ -23,8 +23,13 @@ def is_unresolved(output: Mapping[str, Any]) -> bool:
     payment = output.get("payment")
     if output["outcome"] != Outcome.DONE or payment is None:
         return False
-    refunds = [refund["status"] for refund in payment["refunds"]]
-    return payment["pending"] is not None or RefundStatus.PENDING in refunds
+    # A refund that the provider accepted takes its time, and nobody need look after it.
+    unheard = [
+        refund
+        for refund in payment["refunds"]
+        if refund["status"] == RefundStatus.PENDING and refund["provider_reference"] is None
+    ]
+    return payment["pending"] is not None or bool(unheard)
 
 
 def step(run: Callable[[Mapping[str, Any]], dict[str, Any]]) -> StepHandler:

@@ -3,14 +3,20 @@
 from dataclasses import dataclass
 
 import aws_cdk as cdk
+from aws_cdk import Duration
 from aws_cdk import aws_secretsmanager as secrets
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from stacks.base import FarthingStack
 from stacks.constructs.api import FarthingApi
 from stacks.constructs.function import FarthingFunction, FunctionMaker
+from stacks.constructs.queue import WorkQueue
 from stacks.constructs.tables import GET_MANY, PUT, QUERY, keyed_table
 from stacks.stage import Assets, StageConfig
+
+NOTICES_TIMEOUT_S = 30
+NOTICES_BATCH = 10
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,23 @@ class SandboxNetworkStack(FarthingStack):
     """Plays a card network by Stripe's test cards; its table is test data and goes with it."""
 
     def __init__(
-        self, scope: Construct, *, stage: StageConfig, region: str, assets: Assets
+        self,
+        scope: Construct,
+        *,
+        stage: StageConfig,
+        region: str,
+        assets: Assets,
+        alarms: sns.ITopic,
     ) -> None:
         super().__init__(scope, "SandboxNetwork", stage=stage, region=region)
+        # What it tells the platform of changes; the platform reads it.
+        self.notices = WorkQueue(
+            self,
+            "Notices",
+            holds="notices of the sandbox card network that the platform could not follow",
+            consumer_timeout=Duration.seconds(NOTICES_TIMEOUT_S),
+            alarms=alarms,
+        )
         table = keyed_table(self, "Network", is_test_data=True)
         secret = secrets.Secret(
             self,
@@ -78,9 +98,11 @@ class SandboxNetworkStack(FarthingStack):
             environment={
                 "NETWORK_TABLE": table.table_name,
                 "NETWORK_SECRET_ARN": secret_arn,
+                "NETWORK_NOTICES_URL": self.notices.queue.queue_url,
             },
         )
         function.allow(GET_MANY + PUT + QUERY, table.table_arn)
+        function.allow(["sqs:SendMessage"], self.notices.queue.queue_arn)
         api = FarthingApi(self, "Api", stage=stage, local_name="network")
         api.route(function, "ANY /v1/{proxy+}")
         self.network = CardNetwork(api.base_url, secret_arn, secret_pattern=secret_arn)

@@ -24,9 +24,9 @@ def _add_region(app: cdk.App, stage: StageConfig, region: str, assets: Assets) -
     alarms = OperationsStack(app, stage=stage, region=region).alarms
     books = DataStack(app, stage=stage, region=region).books
     vault = VaultStack(app, stage=stage, region=region)
-    network = None
+    sandbox = None
     if stage.sandbox_network:
-        network = SandboxNetworkStack(app, stage=stage, region=region, assets=assets).network
-    given = Surroundings(books=books, vault=vault, sandbox=network, alarms=alarms)
+        sandbox = SandboxNetworkStack(app, stage=stage, region=region, assets=assets, alarms=alarms)
+    given = Surroundings(books=books, vault=vault, sandbox=sandbox, alarms=alarms)
     PaymentsStack(app, stage=stage, region=region, assets=assets, given=given)
     EventsStack(app, stage=stage, region=region, assets=assets, books=books, alarms=alarms)

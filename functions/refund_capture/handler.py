@@ -14,7 +14,7 @@ from shared.domain.errors import InvariantError, ProviderUnavailableError, Unkno
 from shared.domain.payment import Payment, RefundStatus
 from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import ProviderStatus, idempotency_key
-from shared.domain.refund import record_failure, record_success
+from shared.domain.refund import record_answer
 from shared.domain.saga import REFUND, Outcome
 from shared.domain.work import Work, commit_latest, done, may_have_been_sent
 from shared.observability import step
@@ -51,10 +51,7 @@ def run(
         return done(payment)
 
     def decide(current: Payment) -> PaymentChange | None:
-        context = work.context(clock.now_ms())
-        if answer.status is ProviderStatus.APPROVED:
-            return record_success(current, refund, answer.reference, context)
-        return record_failure(current, refund, "declined", context)
+        return record_answer(current, refund.id, answer, work.context(clock.now_ms()))
 
     return done(commit_latest(payments, payment, decide))
 

@@ -11,7 +11,7 @@ from shared import bootstrap
 from shared.domain.authorization import is_undoable, release
 from shared.domain.cancellation import record_cancellation
 from shared.domain.changes import PaymentChange
-from shared.domain.errors import InvariantError, UnknownOutcomeError
+from shared.domain.errors import UnknownOutcomeError
 from shared.domain.payment import Payment
 from shared.domain.ports import Clock, PaymentStore
 from shared.domain.refund import record_failure
@@ -45,10 +45,7 @@ def _canceled(
 def _refund_failed(
     payment: Payment, _state: Mapping[str, Any], work: Work, clock: Clock
 ) -> PaymentChange | None:
-    refund = payment.refund(work.order["refund_id"])
-    if refund is None:
-        raise InvariantError(f"{work.order['refund_id']} is not reserved")
-    return record_failure(payment, refund, "declined", work.context(clock.now_ms()))
+    return record_failure(payment, work.order["refund_id"], work.context(clock.now_ms()))
 
 
 def _released(

@@ -15,7 +15,11 @@ from shared.observability import logger
 def _service() -> NetworkService:
     parts = network_parts(Settings())
     return NetworkService(
-        NetworkStore(parts.dynamodb, parts.table), parts.secret, parts.clock, logger
+        NetworkStore(parts.dynamodb, parts.table),
+        parts.secret,
+        parts.notices,
+        parts.clock,
+        logger,
     )
 
 

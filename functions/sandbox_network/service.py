@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from aws_lambda_powertools import Logger
@@ -21,12 +21,15 @@ from functions.sandbox_network.requests import (
     parse_key,
     parse_name,
 )
-from functions.sandbox_network.store import NetworkStore
+from functions.sandbox_network.store import NetworkStore, Remembered
 from shared.adapters.secrets import Secret
 from shared.domain.ports import Clock
 from shared.domain.sandbox_network import (
+    REFUND_ENDS_AFTER_MS,
     Command,
+    Notice,
     Operation,
+    answer_at,
     answer_to_json,
     decide,
     request_fingerprint,
@@ -34,6 +37,8 @@ from shared.domain.sandbox_network import (
 )
 
 ATTEMPTS_MAX = 8
+# After the change that it tells of, whichever of two clocks is ahead.
+NOTICE_DELAY_S = REFUND_ENDS_AFTER_MS // 1000 + 1
 
 _FOLLOW_UPS = {
     "captures": Operation.CAPTURE,
@@ -44,6 +49,7 @@ _ROUTES = (
     ("POST", re.compile(r"/v1/authorizations"), "authorize"),
     ("GET", re.compile(r"/v1/authorizations/([^/]+)"), "look_up"),
     ("POST", re.compile(r"/v1/authorizations/([^/]+)/(captures|voids|refunds)"), "follow_up"),
+    ("GET", re.compile(r"/v1/operations"), "find"),
     ("GET", re.compile(r"/v1/transactions"), "list"),
 )
 
@@ -69,16 +75,26 @@ class _Call:
     text: Callable[[], str]
 
 
+class Notices(Protocol):
+    """Tells the platform of changes."""
+
+    def send(self, notice: Notice, delay_s: int) -> None:
+        """Has a notice arrive after a delay, once or more often."""
+
+
 class NetworkService:
     """Serves the network's API.
 
-    Args: store: its memory. secret: what callers must bear. logger: gets one line per request,
-    without anything of the body.
+    Args: store: its memory. secret: what callers must bear. notices: to the platform. logger:
+    gets one line per request, without anything of the body.
     """
 
-    def __init__(self, store: NetworkStore, secret: Secret, clock: Clock, logger: Logger) -> None:
+    def __init__(
+        self, store: NetworkStore, secret: Secret, notices: Notices, clock: Clock, logger: Logger
+    ) -> None:
         self._store = store
         self._secret = secret
+        self._notices = notices
         self._clock = clock
         self._logger = logger
 
@@ -126,6 +142,8 @@ class NetworkService:
             return self._list(call)
         if call.name == "look_up":
             return self._look_up(call)
+        if call.name == "find":
+            return self._find(call)
         key = parse_key(call.headers.get("idempotency-key"))
         body = parse_body(call.text())
         if call.name == "authorize":
@@ -140,11 +158,21 @@ class NetworkService:
             if seen is not None:
                 if seen.fingerprint != fingerprint:
                     raise _ServiceError(409, "key_reused", "the key belongs to another request")
-                return seen.answer
+                return self._told(seen)
             decision = decide(state, command, self._clock.now_ms())
+            if decision.notice is not None:
+                # Before the commit, because after it nobody might: one too many does no harm.
+                self._notices.send(decision.notice, NOTICE_DELAY_S)
             if self._store.commit(command.idempotency_key, fingerprint, decision):
                 return answer_to_json(decision.answer)
         raise _ServiceError(503, "not_processed", "the reference is busy; nothing was done")
+
+    def _told(self, seen: Remembered) -> Mapping[str, Any]:
+        return answer_to_json(answer_at(seen.answer, seen.later, self._clock.now_ms()))
+
+    def _find(self, call: _Call) -> Mapping[str, Any]:
+        seen = self._store.answer(parse_key(call.query.get("idempotency_key")))
+        return {"data": [] if seen is None else [self._told(seen)]}
 
     def _look_up(self, call: _Call) -> Mapping[str, Any]:
         state = self._store.authorization(parse_name(unquote(call.path[0]), "reference"))
@@ -153,8 +181,9 @@ class NetworkService:
         return asdict(state)
 
     def _list(self, call: _Call) -> Mapping[str, Any]:
-        found, has_more = self._store.transactions(*page_of(call.query))
-        return {"data": [transaction_to_json(item) for item in found], "has_more": has_more}
+        now_ms = self._clock.now_ms()
+        found, has_more = self._store.transactions(*page_of(call.query), now_ms=now_ms)
+        return {"data": [transaction_to_json(item, now_ms) for item in found], "has_more": has_more}
 
 
 def _call_of(event: Mapping[str, Any]) -> _Call:

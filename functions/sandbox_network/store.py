@@ -3,22 +3,25 @@
 Items, each with its JSON in `data`:
     KEY#<idempotency key>        ANSWER             the answer, with the request's fingerprint
     AUTH#<reference>             STATE              the authorization, with its version
-    TXN#<merchant>               <created ms>#<id>  every transaction that had an effect
+    TXN#<merchant>               <created ms>#<id>  every transaction with an effect, now or later
     TXN#<merchant>#<payment>     <created ms>#<id>  the same, of one payment
     DECLINED#<merchant>          <created ms>#<id>  every transaction that had none
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters import dynamodb
 from shared.domain.errors import TransientError, VersionConflictError
-from shared.domain.providers import ProviderStatus
+from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.sandbox_network import (
     Authorization,
     Decision,
+    Later,
     Transaction,
+    answer_of_json,
     answer_to_json,
     transaction_sort_key,
 )
@@ -33,7 +36,14 @@ class Remembered:
     """The first answer given to an idempotency key."""
 
     fingerprint: str
-    answer: Mapping[str, Any]
+    answer: ProviderAnswer
+    later: Later | None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Remembered":
+        """Reads it back from JSON."""
+        later = Later.of(data["later"]) if data["later"] else None
+        return cls(data["fingerprint"], answer_of_json(data["answer"]), later)
 
 
 class NetworkStore:
@@ -52,9 +62,15 @@ class NetworkStore:
         found = {item["sk"]["S"]: dynamodb.load(item, "data") for item in items}
         answer, state = found.get("ANSWER"), found.get("STATE")
         return (
-            None if answer is None else Remembered(answer["fingerprint"], answer["answer"]),
+            None if answer is None else Remembered.of(answer),
             None if state is None else Authorization.of(state),
         )
+
+    def answer(self, idempotency_key: str) -> Remembered | None:
+        """Reads the answer to a key, strongly consistent."""
+        key = _key(f"KEY#{idempotency_key}", "ANSWER")
+        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return Remembered.of(dynamodb.load(found["Item"], "data")) if "Item" in found else None
 
     def authorization(self, reference: str) -> Authorization | None:
         """Reads the state of an authorization, strongly consistent."""
@@ -68,7 +84,11 @@ class NetworkStore:
         Returns: False, with nothing written, when another request changed one of them first
         or the table is busy.
         """
-        record = {"fingerprint": fingerprint, "answer": answer_to_json(decision.answer)}
+        record = {
+            "fingerprint": fingerprint,
+            "answer": answer_to_json(decision.answer),
+            "later": asdict(decision.later) if decision.later else None,
+        }
         puts = [self._put(f"KEY#{idempotency_key}", "ANSWER", record)]
         if decision.authorization is not None:
             state = decision.authorization
@@ -84,24 +104,34 @@ class NetworkStore:
         return True
 
     def transactions(
-        self, merchant: str, payment_intent: str | None, limit: int, starting_after: str | None
+        self,
+        merchant: str,
+        payment_intent: str | None,
+        limit: int,
+        starting_after: str | None,
+        *,
+        now_ms: int,
     ) -> tuple[list[Transaction], bool]:
-        """Reads a page of transactions that had an effect, newest first, and whether more exist."""
+        """Reads a page of transactions in effect, newest first, and whether more exist."""
         partition = f"TXN#{merchant}" + (f"#{payment_intent}" if payment_intent else "")
         condition, values = "pk = :pk", {":pk": {"S": partition}}
         if starting_after is not None:
             condition += " AND sk < :after"
             values[":after"] = {"S": transaction_sort_key(starting_after)}
-        found = self._client.query(
+        pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression=condition,
             ExpressionAttributeValues=values,
             ScanIndexForward=False,
             ConsistentRead=True,
-            Limit=limit + 1,
-        )["Items"]
-        page = [Transaction.of(dynamodb.load(item, "data")) for item in found[:limit]]
-        return page, len(found) > limit
+            PaginationConfig={"PageSize": limit + 1},
+        )
+        items = (item for page in pages for item in page["Items"])
+        read = (Transaction.of(dynamodb.load(item, "data")) for item in items)
+        # Refunds that are not carried out yet, or came back, are passed over: few, and no page
+        # of what is left ends at them.
+        found = list(islice((one for one in read if one.has_effect(now_ms)), limit + 1))
+        return found[:limit], len(found) > limit
 
     def _put(
         self, pk: str, sk: str, data: Mapping[str, Any], version: int = 1
@@ -116,7 +146,9 @@ def _key(pk: str, sk: str) -> dict[str, Any]:
 
 
 def _partitions(transaction: Transaction) -> tuple[str, ...]:
-    if transaction.status != ProviderStatus.APPROVED:
+    later = transaction.later
+    ends = (transaction.status, later.status if later else None)
+    if ProviderStatus.APPROVED not in ends:
         return (f"DECLINED#{transaction.merchant}",)
     merchant = f"TXN#{transaction.merchant}"
     return merchant, f"{merchant}#{transaction.payment_intent}"

@@ -8,9 +8,12 @@ from shared.domain.providers import AuthorizationRequest, ProviderAnswer
 from shared.domain.sandbox_network import (
     Authorization,
     Command,
+    Decision,
     FollowUp,
+    Notice,
     Operation,
     Transaction,
+    answer_at,
     decide,
     operation_of,
     request_fingerprint,
@@ -47,7 +50,8 @@ class MemoryProvider:
         self.authorizations: dict[str, Authorization] = {}
         self.transactions: list[Transaction] = []
         self._clock = clock
-        self._answers: dict[str, tuple[str, ProviderAnswer]] = {}
+        self.notices: list[Notice] = []
+        self._answers: dict[str, tuple[str, Decision]] = {}
 
     def authorize(self, request: AuthorizationRequest) -> ProviderAnswer:
         """Reserves money, or takes it when `request.capture`."""
@@ -69,12 +73,18 @@ class MemoryProvider:
             FollowUp(Operation.REFUND, reference, idempotency_key, amount_minor, refund_id)
         )
 
+    def find(self, idempotency_key: str) -> ProviderAnswer | None:
+        """Looks up what became of an operation."""
+        seen = self._answers.get(idempotency_key)
+        return None if seen is None else self._answer_now(seen[1])
+
     def effects(self, *types: Operation) -> list[Transaction]:
-        """Returns the approved transactions, of the given types or all, oldest first."""
+        """Returns the transactions in effect, of the given types or all, oldest first."""
+        now_ms = self._clock.now_ms()
         return [
             transaction
             for transaction in self.transactions
-            if transaction.status == "approved" and (not types or transaction.type in types)
+            if transaction.has_effect(now_ms) and (not types or transaction.type in types)
         ]
 
     def _run(self, command: Command) -> ProviderAnswer:
@@ -89,12 +99,17 @@ class MemoryProvider:
         if seen is not None:
             if seen[0] != fingerprint:
                 raise InvariantError(f"{operation_of(command)} reuses a provider key")
-            return seen[1]
+            return self._answer_now(seen[1])
         state = self.authorizations.get(command.reference)
         decision = decide(state, command, self._clock.now_ms())
         if decision.authorization is not None:
             self.authorizations[command.reference] = decision.authorization
         if decision.transaction is not None:
             self.transactions.append(decision.transaction)
-        self._answers[command.idempotency_key] = fingerprint, decision.answer
+        if decision.notice is not None:
+            self.notices.append(decision.notice)
+        self._answers[command.idempotency_key] = fingerprint, decision
         return decision.answer
+
+    def _answer_now(self, decision: Decision) -> ProviderAnswer:
+        return answer_at(decision.answer, decision.later, self._clock.now_ms())

@@ -32,6 +32,7 @@ SILENT = frozenset(
         EventType.CANCELLATION_REQUESTED,
         EventType.CANCELLATION_REFUSED,
         EventType.PAYMENT_SETTLED,
+        EventType.REFUND_PENDING,
     }
 )
 

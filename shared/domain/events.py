@@ -23,8 +23,10 @@ class EventType(StrEnum):
     CANCELLATION_REFUSED = "CancellationRefused.v1"
     PAYMENT_CANCELED = "PaymentCanceled.v1"
     REFUND_REQUESTED = "RefundRequested.v1"
+    REFUND_PENDING = "RefundPending.v1"
     REFUND_SUCCEEDED = "RefundSucceeded.v1"
     REFUND_FAILED = "RefundFailed.v1"
+    REFUND_RETURNED = "RefundReturned.v1"
     PAYMENT_SETTLED = "PaymentSettled.v1"
 
 

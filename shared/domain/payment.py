@@ -72,6 +72,7 @@ class Refund:
     """Money on its way back, or given back, to the card.
 
     Args: due_at_ms: while pending, when somebody must look after it; None once it has ended.
+    provider_reference: None until the provider accepted it.
     """
 
     id: str
@@ -453,6 +454,16 @@ def _refund_ended(status: RefundStatus) -> Callable[[Payment, Data, Event], Paym
     return end
 
 
+def _refund_pending(payment: Payment, data: Data, _: Event) -> Payment:
+    refunds = tuple(
+        replace(refund, due_at_ms=data["due_at_ms"], provider_reference=data["provider_reference"])
+        if refund.id == data["refund_id"]
+        else refund
+        for refund in payment.refunds
+    )
+    return replace(payment, refunds=refunds)
+
+
 def _settled(payment: Payment, _data: Data, _: Event) -> Payment:
     return replace(payment, settled=True)
 
@@ -473,7 +484,9 @@ _APPLY: Mapping[EventType, Callable[[Payment, Data, Event], Payment]] = {
     EventType.CANCELLATION_REFUSED: _refused,
     EventType.PAYMENT_CANCELED: _canceled,
     EventType.REFUND_REQUESTED: _refund_requested,
+    EventType.REFUND_PENDING: _refund_pending,
     EventType.REFUND_SUCCEEDED: _refund_ended(RefundStatus.SUCCEEDED),
     EventType.REFUND_FAILED: _refund_ended(RefundStatus.FAILED),
+    EventType.REFUND_RETURNED: _refund_ended(RefundStatus.FAILED),
     EventType.PAYMENT_SETTLED: _settled,
 }

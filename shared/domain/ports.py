@@ -120,6 +120,9 @@ class CardProvider(Protocol):
     ) -> ProviderAnswer:
         """Gives taken money back."""
 
+    def find(self, idempotency_key: str) -> ProviderAnswer | None:
+        """Looks up what has become of an operation; None when the provider has not seen it."""
+
 
 class RiskScorer(Protocol):
     """Scores a payment before authorization."""

@@ -58,6 +58,15 @@ TEMPLATES: Mapping[str, tuple[Leg, ...]] = {
     "refund_accept": (Leg(REFUND_IN_FLIGHT, RECEIVABLE, "amount"),),
     "refund_reject": (Leg(REFUND_IN_FLIGHT, MERCHANT_AVAILABLE, "amount"),),
     "refund_reject_pending": (Leg(REFUND_IN_FLIGHT, MERCHANT_PENDING, "amount"),),
+    # The card's bank sent back what the provider had accepted.
+    "refund_return": (
+        Leg(RECEIVABLE, REFUND_IN_FLIGHT, "amount"),
+        Leg(REFUND_IN_FLIGHT, MERCHANT_AVAILABLE, "amount"),
+    ),
+    "refund_return_pending": (
+        Leg(RECEIVABLE, REFUND_IN_FLIGHT, "amount"),
+        Leg(REFUND_IN_FLIGHT, MERCHANT_PENDING, "amount"),
+    ),
 }
 
 

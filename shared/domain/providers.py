@@ -7,9 +7,14 @@ from shared.domain.cards import CardNumber
 
 
 class ProviderStatus(StrEnum):
-    """A provider's word on an operation."""
+    """A provider's word on an operation.
+
+    PENDING: accepted, and not carried out yet. RETURNED: approved before, and came back.
+    """
 
     APPROVED = "approved"
+    PENDING = "pending"
+    RETURNED = "returned"
     DECLINED = "declined"
     ACTION_REQUIRED = "action_required"
     REFUSED = "refused"

@@ -2,10 +2,11 @@
 
 from shared.domain.changes import Context, PaymentChange, advance
 from shared.domain.documents import ListEntry
-from shared.domain.errors import RejectedError
+from shared.domain.errors import InvariantError, RejectedError
 from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
 from shared.domain.postings import operation_of, post
+from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.work import DUE_AFTER_MS, Work
 
 REFUNDS_MAX = 100
@@ -68,41 +69,76 @@ def request_refund(payment: Payment, amount_minor: int, work: Work, now_ms: int)
     )
 
 
-def record_success(
-    payment: Payment, refund: Refund, provider_reference: str, context: Context
+def record_answer(
+    payment: Payment, refund_id: str, answer: ProviderAnswer, context: Context
 ) -> PaymentChange | None:
-    """Records that the provider accepted a refund: Tx2; None when it is recorded already."""
-    return _end(payment, refund, EventType.REFUND_SUCCEEDED, provider_reference, None, context)
+    """Records what the provider says of a refund: Tx2, and each time that it is looked up.
+
+    Returns: None when this is recorded already.
+    Raises: InvariantError when the refund does not exist.
+    """
+    refund = payment.refund(refund_id)
+    if refund is None:
+        raise InvariantError(f"{refund_id} is not reserved")
+    is_open = refund.status is RefundStatus.PENDING
+    if answer.status is ProviderStatus.RETURNED and refund.status is RefundStatus.SUCCEEDED:
+        return _end(payment, refund, EventType.REFUND_RETURNED, answer, context)
+    if not is_open:
+        return None
+    if answer.status is ProviderStatus.APPROVED:
+        return _end(payment, refund, EventType.REFUND_SUCCEEDED, answer, context)
+    if answer.status is ProviderStatus.PENDING:
+        return _keep_pending(payment, refund, answer, context)
+    return _end(payment, refund, EventType.REFUND_FAILED, answer, context)
 
 
-def record_failure(
-    payment: Payment, refund: Refund, failure_reason: str, context: Context
+def record_failure(payment: Payment, refund_id: str, context: Context) -> PaymentChange | None:
+    """Records that a refund was not sent; the money is the merchant's again.
+
+    Returns: None when it has ended already.
+    Raises: InvariantError when the refund does not exist.
+    """
+    answer = ProviderAnswer(ProviderStatus.REFUSED, reference="")
+    return record_answer(payment, refund_id, answer, context)
+
+
+def _keep_pending(
+    payment: Payment, refund: Refund, answer: ProviderAnswer, context: Context
 ) -> PaymentChange | None:
-    """Records that a refund cannot be carried out; the money is the merchant's again."""
-    return _end(payment, refund, EventType.REFUND_FAILED, None, failure_reason, context)
+    if refund.provider_reference is not None:
+        return None
+    data = {
+        "refund_id": refund.id,
+        "provider_reference": answer.reference,
+        "due_at_ms": context.now_ms + DUE_AFTER_MS,
+    }
+    after, events = advance(payment, payment.id, [(EventType.REFUND_PENDING, data)], context)
+    return PaymentChange(payment.version, after, events)
+
+
+# What is posted when a refund ends so, by whether the payment is settled.
+_JOURNALS = {
+    EventType.REFUND_SUCCEEDED: {True: "refund_accept", False: "refund_accept"},
+    EventType.REFUND_FAILED: {True: "refund_reject", False: "refund_reject_pending"},
+    EventType.REFUND_RETURNED: {True: "refund_return", False: "refund_return_pending"},
+}
 
 
 def _end(
     payment: Payment,
     refund: Refund,
     event_type: EventType,
-    provider_reference: str | None,
-    failure_reason: str | None,
+    answer: ProviderAnswer,
     context: Context,
-) -> PaymentChange | None:
-    current = payment.refund(refund.id)
-    if current is None or current.status is not RefundStatus.PENDING:
-        return None
+) -> PaymentChange:
+    is_success = event_type is EventType.REFUND_SUCCEEDED
     data = {
         "refund_id": refund.id,
-        "provider_reference": provider_reference,
-        "failure_reason": failure_reason,
+        "provider_reference": answer.reference or refund.provider_reference,
+        "failure_reason": None if is_success else answer.code or "declined",
     }
     after, events = advance(payment, payment.id, [(event_type, data)], context)
-    if event_type is EventType.REFUND_SUCCEEDED:
-        kind = "refund_accept"
-    else:
-        kind = "refund_reject" if payment.settled else "refund_reject_pending"
+    kind = _JOURNALS[event_type][payment.settled]
     operation = operation_of(payment, payment.latest_charge, context.now_ms, refund.id)
     journal = post(kind, operation, {"amount": refund.amount_minor})
     return PaymentChange(payment.version, after, events, (journal,) if journal else ())

@@ -22,6 +22,8 @@ EXP_YEAR = 2040
 TOKEN_PREFIX = "tok_"
 
 CHECK_PASSED = "pass"
+REFUND_PENDING = "refund_pending"
+REFUND_FAILED = "refund_failed"
 
 
 class Outcome(StrEnum):
@@ -249,8 +251,8 @@ _FOLLOWED = (
     SandboxCard("4000000000001976", ("createDisputeInquiry",), followup="dispute_inquiry"),
     SandboxCard("4000000404000079", ("createMultipleDisputes",), followup="dispute_multiple"),
     SandboxCard("4000000000005423", ("createIssuerFraudRecord",), followup="early_fraud_warning"),
-    SandboxCard("4000000000007726", ("pendingRefund",), followup="refund_pending"),
-    SandboxCard("4000000000005126", ("refundFail",), followup="refund_failed"),
+    SandboxCard("4000000000007726", ("pendingRefund",), followup=REFUND_PENDING),
+    SandboxCard("4000000000005126", ("refundFail",), followup=REFUND_FAILED),
     SandboxCard("4000000000000077", ("bypassPending",), followup="available_at_once"),
     SandboxCard(
         "4000003720000278",
@@ -276,6 +278,11 @@ _BY_NAME = _indexed((name, card) for card in CARDS for name in card.names)
 def by_number(number: str) -> SandboxCard | None:
     """Finds a test card by its number, digits only."""
     return _BY_NUMBER.get(number)
+
+
+def by_name(name: str) -> SandboxCard | None:
+    """Finds a test card by one of its names."""
+    return _BY_NAME.get(name)
 
 
 def by_alias(alias: str) -> SandboxCard | None:

@@ -20,9 +20,12 @@ from shared.domain.sandbox_cards import (
     CHECK_PASSED,
     EXPIRED_CARD,
     INCORRECT_CVC,
+    REFUND_FAILED,
+    REFUND_PENDING,
     Decline,
     Outcome,
     SandboxCard,
+    by_name,
     by_number,
 )
 
@@ -42,6 +45,8 @@ VOIDED_BEFORE = Decline(
 )
 LIVE_CARD_OUTCOME = "live_card"
 VOIDED = "voided"
+# A bank takes days for what the sandbox shows at once.
+REFUND_ENDS_AFTER_MS = 5_000
 
 
 class Operation(StrEnum):
@@ -72,12 +77,41 @@ Command = AuthorizationRequest | FollowUp
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """What the answer to a refund turns into by itself.
+
+    Args: at_ms: from when on. code: why, in Stripe's terms.
+    """
+
+    at_ms: int
+    status: ProviderStatus
+    code: str | None = None
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> "Later":
+        """Reads it back from JSON."""
+        return cls(**{**data, "status": ProviderStatus(data["status"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Tells the platform that something changed by itself, and that it should look it up.
+
+    Args: reference: of the authorization. refund: our id of the refund.
+    """
+
+    reference: str
+    refund: str
+
+
+@dataclass(frozen=True, slots=True)
 class Authorization:
     """What the network remembers of one reference.
 
     Args: status: "approved", "declined", "action_required", or "voided" (also when the void came
     before the authorization: a tombstone, with empty merchant). outcome: name of the test card's
-    row. version: 1 at first, plus one per change.
+    row. version: 1 at first, plus one per change. refunded_minor: asked back, including what
+    `returning` lists as (epoch ms, amount): refunds that come back from then on.
     """
 
     reference: str
@@ -92,16 +126,20 @@ class Authorization:
     authorized_minor: int = 0
     captured_minor: int = 0
     refunded_minor: int = 0
+    returning: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "Authorization":
         """Reads an authorization back from JSON."""
-        return cls(**data)
+        return cls(**{**data, "returning": tuple((at, minor) for at, minor in data["returning"])})
 
-    @property
-    def refundable_minor(self) -> int:
+    def given_back_minor(self, now_ms: int) -> int:
+        """What was given back, or is on its way, and did not come back."""
+        return self.refunded_minor - sum(minor for at, minor in self.returning if at <= now_ms)
+
+    def refundable_minor(self, now_ms: int) -> int:
         """What was taken and not given back."""
-        return self.captured_minor - self.refunded_minor
+        return self.captured_minor - self.given_back_minor(now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +147,8 @@ class Transaction:
     """One operation in the network's own record.
 
     Args: id: carries `created_ms`, so that it leads to its place in the record. merchant: the
-    account. status: "approved" when it had an effect, else the answer's status.
+    account. status: "approved" when it had an effect, else the answer's status. later: what that
+    turns into.
     """
 
     id: str
@@ -123,11 +162,23 @@ class Transaction:
     idempotency_key: str
     created_ms: int
     refund: str | None = None
+    later: Later | None = None
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "Transaction":
         """Reads a transaction back from JSON."""
-        return cls(**{**data, "type": Operation(data["type"])})
+        later = Later.of(data["later"]) if data["later"] else None
+        return cls(**{**data, "type": Operation(data["type"]), "later": later})
+
+    def status_at(self, now_ms: int) -> str:
+        """Returns what the status has turned into."""
+        if self.later is None or now_ms < self.later.at_ms:
+            return self.status
+        return self.later.status.value
+
+    def has_effect(self, now_ms: int) -> bool:
+        """Tells whether it moves money, or holds it, at that time."""
+        return self.status_at(now_ms) == ProviderStatus.APPROVED
 
     @property
     def sort_key(self) -> str:
@@ -140,12 +191,21 @@ class Decision:
     """What a command leads to.
 
     Args: authorization: the new state, or None when it stays. transaction: None when there is
-    nothing to record.
+    nothing to record. later: what the answer turns into. notice: of that, to be told then.
     """
 
     answer: ProviderAnswer
     authorization: Authorization | None = None
     transaction: Transaction | None = None
+    later: Later | None = None
+    notice: Notice | None = None
+
+
+def answer_at(answer: ProviderAnswer, later: Later | None, now_ms: int) -> ProviderAnswer:
+    """Returns what an answer has turned into."""
+    if later is None or now_ms < later.at_ms:
+        return answer
+    return replace(answer, status=later.status, code=later.code)
 
 
 def operation_of(command: Command) -> Operation:
@@ -339,12 +399,49 @@ def _refund(state: Authorization | None, command: FollowUp, now_ms: int) -> Deci
     amount = command.amount_minor or 0
     if state is None or state.status != ProviderStatus.APPROVED or not state.captured_minor:
         return _refused(command, now_ms, "Nothing was captured under this reference.")
-    if not 0 < amount <= state.refundable_minor:
+    if not 0 < amount <= state.refundable_minor(now_ms):
         return _refused(command, now_ms, "The amount exceeds what is left of the capture.")
     refunded = replace(
         state, version=state.version + 1, refunded_minor=state.refunded_minor + amount
     )
-    return _approved(command, refunded, amount, now_ms)
+    card = by_name(state.outcome)
+    if card is None or card.followup not in _REFUND_LIVES:
+        return _approved(command, refunded, amount, now_ms)
+    return _living_refund(_REFUND_LIVES[card.followup], command, refunded, amount, now_ms)
+
+
+# How a refund to such a card begins, how it ends, and why.
+_REFUND_LIVES = {
+    REFUND_PENDING: (ProviderStatus.PENDING, ProviderStatus.APPROVED, None),
+    REFUND_FAILED: (
+        ProviderStatus.APPROVED,
+        ProviderStatus.RETURNED,
+        "expired_or_canceled_card",
+    ),
+}
+
+
+def _living_refund(
+    life: tuple[ProviderStatus, ProviderStatus, str | None],
+    command: FollowUp,
+    refunded: Authorization,
+    amount_minor: int,
+    now_ms: int,
+) -> Decision:
+    first, last, code = life
+    later = Later(now_ms + REFUND_ENDS_AFTER_MS, last, code)
+    if last is ProviderStatus.RETURNED:
+        returning = (*refunded.returning, (later.at_ms, amount_minor))
+        refunded = replace(refunded, returning=returning)
+    decision = _approved(command, refunded, amount_minor, now_ms)
+    transaction = decision.transaction
+    return replace(
+        decision,
+        answer=replace(decision.answer, status=first),
+        transaction=replace(transaction, status=first.value, later=later) if transaction else None,
+        later=later,
+        notice=Notice(command.reference, command.refund_id or ""),
+    )
 
 
 def _void(state: Authorization | None, command: FollowUp, now_ms: int) -> Decision:
@@ -353,7 +450,7 @@ def _void(state: Authorization | None, command: FollowUp, now_ms: int) -> Decisi
         return Decision(_nothing_to_void(command, now_ms), tombstone)
     if state.captured_minor and not state.sale:
         return _refused(command, now_ms, "The authorization was captured; refund it instead.")
-    released = state.refundable_minor if state.sale else state.authorized_minor
+    released = state.refundable_minor(now_ms) if state.sale else state.authorized_minor
     if state.status != ProviderStatus.APPROVED or released == 0:
         return Decision(_nothing_to_void(command, now_ms))
     voided = replace(state, version=state.version + 1, status=VOIDED)
@@ -413,13 +510,15 @@ def answer_of_json(data: Mapping[str, Any]) -> ProviderAnswer:
     )
 
 
-def transaction_to_json(transaction: Transaction) -> dict[str, Any]:
-    """Renders a transaction as the network's API states it; `created` is in epoch seconds."""
+def transaction_to_json(transaction: Transaction, now_ms: int) -> dict[str, Any]:
+    """Renders a transaction as it is now; `created` is in epoch seconds."""
     facts = asdict(transaction)
     created_ms, amount = facts.pop("created_ms"), facts.pop("amount_minor")
+    del facts["later"]
     return {
         **facts,
         "type": transaction.type.value,
+        "status": transaction.status_at(now_ms),
         "amount": amount,
         "created": created_ms // 1000,
     }

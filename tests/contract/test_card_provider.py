@@ -17,9 +17,11 @@ from shared.domain.cards import CardNumber
 from shared.domain.errors import InvariantError
 from shared.domain.ports import CardProvider
 from shared.domain.providers import AuthorizationRequest, ProviderStatus
+from shared.domain.sandbox_network import REFUND_ENDS_AFTER_MS
 from tests.support.aws import REGION, create_table
 from tests.support.logs import recorded_logger
 from tests.support.loopback import Received, Reply, serve
+from tests.support.notices import KeptNotices
 
 VISA = CardNumber("4242424242424242", 12, 2040, "123")
 SALE = AuthorizationRequest(
@@ -35,17 +37,22 @@ SALE = AuthorizationRequest(
 HOLD = replace(SALE, idempotency_key="ch_1/authorization", capture=False)
 
 
+@pytest.fixture
+def clock() -> MemoryClock:
+    return MemoryClock()
+
+
 @pytest.fixture(params=["memory", "http"])
-def provider(request: pytest.FixtureRequest) -> Iterator[CardProvider]:
+def provider(request: pytest.FixtureRequest, clock: MemoryClock) -> Iterator[CardProvider]:
     if request.param == "memory":
-        yield MemoryProvider(MemoryClock())
+        yield MemoryProvider(clock)
         return
     with mock_aws():
         client = boto3.client("dynamodb", region_name=REGION)
         create_table(client, "network")
         secret = FixedSecret("a-secret")
         store = NetworkStore(client, "network")
-        service = NetworkService(store, secret, MemoryClock(), recorded_logger()[0])
+        service = NetworkService(store, secret, KeptNotices(), clock, recorded_logger()[0])
 
         def answer(received: Received) -> Reply:
             response = service.handle(received.as_http_api_event(), None)
@@ -236,3 +243,47 @@ def test_authorize_without_an_address_checks_none_unless_the_card_is_made_to_fai
 def test_authorize_with_any_text_as_address_is_served(provider: CardProvider, text: str) -> None:
     asked = replace(SALE, address_line1=text, address_postal_code=text)
     assert provider.authorize(asked).status is ProviderStatus.APPROVED
+
+
+def test_find_of_an_operation_that_never_came_is_nothing(provider: CardProvider) -> None:
+    provider.authorize(SALE)
+    assert provider.find("ch_2/sale") is None
+    assert provider.find("ch_1/void") is None
+
+
+def test_find_of_an_operation_is_its_answer(provider: CardProvider) -> None:
+    sale = provider.authorize(SALE)
+    refused = provider.refund("ch_1", "re_1", 9999, "re_1/refund")
+    assert provider.find("ch_1/sale") == sale
+    assert provider.find("re_1/refund") == refused
+
+
+def test_refund_to_a_slow_bank_is_pending_and_then_approved(
+    provider: CardProvider, clock: MemoryClock
+) -> None:
+    provider.authorize(with_number("4000000000007726"))
+    asked = provider.refund("ch_1", "re_1", 1500, "re_1/refund")
+    assert asked.status is ProviderStatus.PENDING
+    clock.advance(REFUND_ENDS_AFTER_MS)
+    ended = provider.find("re_1/refund")
+    again = provider.refund("ch_1", "re_1", 1500, "re_1/refund")
+    assert ended is not None
+    assert ended.status is ProviderStatus.APPROVED
+    assert again == ended
+    assert provider.refund("ch_1", "re_2", 1, "re_2/refund").status is ProviderStatus.REFUSED
+
+
+def test_refund_to_a_closed_card_comes_back_and_can_be_made_again(
+    provider: CardProvider, clock: MemoryClock
+) -> None:
+    provider.authorize(with_number("4000000000005126"))
+    asked = provider.refund("ch_1", "re_1", 1500, "re_1/refund")
+    too_early = provider.refund("ch_1", "re_2", 1500, "re_2/refund")
+    clock.advance(REFUND_ENDS_AFTER_MS)
+    ended = provider.find("re_1/refund")
+    assert asked.status is ProviderStatus.APPROVED
+    assert too_early.status is ProviderStatus.REFUSED
+    assert ended is not None
+    assert (ended.status, ended.code) == (ProviderStatus.RETURNED, "expired_or_canceled_card")
+    third = provider.refund("ch_1", "re_3", 1500, "re_3/refund")
+    assert third.status is ProviderStatus.APPROVED

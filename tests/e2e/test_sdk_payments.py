@@ -325,3 +325,37 @@ def test_module_level_api_takes_the_same_way(
         stripe.PaymentIntent.create(
             amount=AMOUNT, currency="usd", payment_method="pm_card_chargeDeclined", confirm=True
         )
+
+
+def test_refund_to_a_slow_bank_is_pending_and_then_succeeds(client: stripe.StripeClient) -> None:
+    payment = pay(client, payment_method="pm_card_pendingRefund")
+    refund = client.v1.refunds.create({"payment_intent": payment.id})
+    assert refund.status == "pending"
+    eventually(lambda: client.v1.refunds.retrieve(refund.id).status, lambda s: s == "succeeded")
+
+
+def test_refund_to_a_closed_card_fails_and_can_be_made_again(client: stripe.StripeClient) -> None:
+    # given
+    payment = pay(client, payment_method="pm_card_refundFail")
+    refund = client.v1.refunds.create({"payment_intent": payment.id})
+    assert refund.status == "succeeded"
+    # when
+    failed = eventually(
+        lambda: client.v1.refunds.retrieve(refund.id), lambda one: one.status == "failed"
+    )
+    # then
+    assert failed.failure_reason == "expired_or_canceled_card"
+    told = {"type": "refund.failed", "limit": 1}
+    (event,) = eventually(lambda: client.v1.events.list(told).data, lambda found: bool(found))
+    assert event.data.object["id"] == refund.id
+    assert client.v1.refunds.create({"payment_intent": payment.id}).status == "succeeded"
+
+
+def test_charge_shows_what_the_issuer_said_of_the_address(client: stripe.StripeClient) -> None:
+    payment = pay(client, payment_method="pm_card_avsZipFail")
+    charge = client.v1.charges.retrieve(str(payment.latest_charge))
+    assert payment.status == "succeeded"
+    assert charge.payment_method_details is not None
+    assert charge.payment_method_details.card is not None
+    assert charge.payment_method_details.card.checks is not None
+    assert charge.payment_method_details.card.checks.address_postal_code_check == "fail"

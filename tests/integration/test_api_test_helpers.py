@@ -20,6 +20,7 @@ from tests.support.api import LIVE_KEY, OTHER_KEY, PUBLISHABLE_KEY, Client, Plat
 from tests.support.aws import REGION, create_table
 from tests.support.logs import recorded_logger
 from tests.support.loopback import Received, Reply, serve
+from tests.support.notices import KeptNotices
 
 PATH = "/v1/test_helpers/network_transactions"
 CARD = CardNumber("4242424242424242", 12, 2040, "123")
@@ -47,7 +48,7 @@ def world() -> Iterator[World]:
         platform, secret = Platform(), FixedSecret("s")
         dynamodb = boto3.client("dynamodb", region_name=REGION)
         store = NetworkStore(dynamodb, create_table(dynamodb, "network"))
-        service = NetworkService(store, secret, platform.clock, recorded_logger()[0])
+        service = NetworkService(store, secret, KeptNotices(), platform.clock, recorded_logger()[0])
 
         def answer(received: Received) -> Reply:
             response = service.handle(received.as_http_api_event(), None)

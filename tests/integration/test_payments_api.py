@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from shared.domain.announcements import announce_payment
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.idempotency import LEASE_MS, RETENTION_S
-from shared.domain.sandbox_network import Operation
+from shared.domain.payment import rebuild
+from shared.domain.sandbox_network import Notice, Operation
 from shared.domain.work import DUE_AFTER_MS
 from tests.support.faults import crash_before, fail_provider, watch
 from tests.support.world import CARD, Answer, Merchant, World
@@ -1563,3 +1565,63 @@ def test_charge_tells_what_the_issuer_said_of_the_address(world: World, merchant
         "address_postal_code_check": "fail",
         "cvc_check": "pass",
     }
+
+
+def refund_of(world: World, merchant: Merchant, alias: str, *, settled: bool) -> dict[str, Any]:
+    """Pays with a test card and refunds all of it; returns the refund."""
+    intent = world.pay(merchant, payment_method=alias).body
+    if settled:
+        world.settle(intent["id"])
+    answer = world.call("POST", REFUNDS, {"payment_intent": intent["id"]}, merchant=merchant)
+    assert answer.status == 200, answer.text
+    refund: dict[str, Any] = answer.body
+    return refund
+
+
+def announced(world: World, payment_id: str) -> list[str]:
+    """Returns what the newest change of a payment is announced as."""
+    *earlier, _ = world.payments.events(payment_id)
+    return [a.type for a in announce_payment(rebuild(earlier), world.load(payment_id))]
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_refund_to_a_slow_bank_is_pending_until_the_network_tells(
+    world: World, merchant: Merchant, settled: bool
+) -> None:
+    refund = refund_of(world, merchant, "pm_card_pendingRefund", settled=settled)
+    world.check()
+    world.deliver_notices()
+    after = world.call("GET", f"{REFUNDS}/{refund['id']}", merchant=merchant).body
+    assert refund["status"] == "pending"
+    assert after["status"] == "succeeded"
+    assert announced(world, refund["payment_intent"]) == ["refund.updated", "charge.refunded"]
+    world.check()
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_refund_to_a_closed_card_fails_later_and_the_money_is_the_merchants_again(
+    world: World, merchant: Merchant, settled: bool
+) -> None:
+    refund = refund_of(world, merchant, "pm_card_refundFail", settled=settled)
+    world.check()
+    world.deliver_notices()
+    world.deliver_notices()
+    after = world.call("GET", f"{REFUNDS}/{refund['id']}", merchant=merchant).body
+    charge = world.call("GET", f"{CHARGES}/{refund['charge']}", merchant=merchant).body
+    assert refund["status"] == "succeeded"
+    assert after["status"] == "failed"
+    assert after["failure_reason"] == "expired_or_canceled_card"
+    assert (charge["amount_refunded"], charge["refunded"]) == (0, False)
+    assert announced(world, refund["payment_intent"]) == ["refund.updated", "refund.failed"]
+    world.check()
+
+
+def test_notice_of_a_refund_that_was_never_asked_for_changes_nothing(
+    world: World, merchant: Merchant
+) -> None:
+    intent = world.pay(merchant).body
+    before = state_of(world)
+    refund = f"re_{intent['id'][3:]}0000000000"
+    world.provider.notices.append(Notice(intent["latest_charge"], refund))
+    world.deliver_notices()
+    assert state_of(world) == before

@@ -17,9 +17,11 @@ from functions.sandbox_network.service import NetworkService
 from functions.sandbox_network.store import NetworkStore
 from shared.adapters.memory import MemoryClock
 from shared.adapters.secrets import RENEWAL_INTERVAL_MS, StoredSecret
+from shared.domain.sandbox_network import REFUND_ENDS_AFTER_MS, Notice
 from tests.support.aws import REGION, create_table
 from tests.support.composition import forget_composition
 from tests.support.logs import recorded_logger
+from tests.support.notices import KeptNotices
 
 CARD = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2040, "cvc": "987"}
 SALE = {
@@ -51,9 +53,11 @@ class Network:
         self.clock = MemoryClock()
         self.logger, self.log = recorded_logger()
         self.secrets = Secrets()
+        self.notices = KeptNotices()
         self.service = NetworkService(
             NetworkStore(self.dynamodb, "network"),
             StoredSecret(self.secrets, "arn", self.clock),
+            self.notices,
             self.clock,
             self.logger,
         )
@@ -135,6 +139,36 @@ def test_transactions_pages_and_filters(network: Network) -> None:
     assert [row["id"] for row in first["data"]] == [ids[2], ids[1]]
     assert [row["id"] for row in second["data"]] == [ids[0]]
     assert (first["has_more"], second["has_more"]) == (True, False)
+
+
+def test_transactions_leaves_out_refunds_that_are_not_made_yet_or_came_back(
+    network: Network,
+) -> None:
+    network.sell("ch_1", card={**CARD, "number": "4000000000007726"})
+    network.sell("ch_2", card={**CARD, "number": "4000000000005126"})
+    for number in ("1", "2"):
+        refund = {"amount": 7, "refund": f"re_{number}"}
+        path = f"/v1/authorizations/ch_{number}/refunds"
+        network.call("POST", path, refund, key=f"re_{number}/refund")
+    query = {"merchant": "acct_1", "limit": "1"}
+
+    def listed() -> list[tuple[str, str, str]]:
+        rows, page = [], {"has_more": True}
+        cursor: dict[str, str] = {}
+        while page["has_more"]:
+            _, page = network.call("GET", "/v1/transactions", query={**query, **cursor})
+            rows += [(row["type"], row["reference"], row["status"]) for row in page["data"]]
+            cursor = {"starting_after": page["data"][-1]["id"]}
+        return rows
+
+    sales = {("sale", "ch_1", "approved"), ("sale", "ch_2", "approved")}
+    assert set(listed()) == {*sales, ("refund", "ch_2", "approved")}
+    network.clock.advance(REFUND_ENDS_AFTER_MS)
+    assert set(listed()) == {*sales, ("refund", "ch_1", "approved")}
+    assert network.notices.sent == [
+        (Notice("ch_1", "re_1"), 6),
+        (Notice("ch_2", "re_2"), 6),
+    ]
 
 
 def test_void_is_recorded_with_what_it_released(network: Network) -> None:
@@ -266,6 +300,7 @@ def test_handler_answers_its_sample_event(
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("NETWORK_TABLE", "network")
     monkeypatch.setenv("NETWORK_SECRET_ARN", arn)
+    monkeypatch.setenv("NETWORK_NOTICES_URL", "https://sqs.us-east-1.amazonaws.com/1/notices")
     event = json.loads(Path("events/sandbox_network.json").read_text())
     forget_composition()
     response = handler(event, None)

@@ -89,6 +89,12 @@ REFUND_REQUESTED: Draft = (
 )
 
 
+REFUND_PENDING: Draft = (
+    EventType.REFUND_PENDING,
+    {"refund_id": REFUND_ID, "provider_reference": "ntx_2", "due_at_ms": 1_790_000_090_000},
+)
+
+
 def refund_ended(event_type: EventType, failure_reason: str | None = None) -> Draft:
     """Makes the end of the refund."""
     data = {

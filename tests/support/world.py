@@ -13,6 +13,7 @@ from functions.api_payments import handler as api_payments
 from functions.api_payments.sources import sources
 from functions.authorize_payment import handler as authorize_payment
 from functions.capture_payment import handler as capture_payment
+from functions.receive_notices import handler as receive_notices
 from functions.refund_capture import handler as refund_capture
 from functions.release_funds import handler as release_funds
 from functions.reserve_funds import handler as reserve_funds
@@ -46,6 +47,7 @@ from shared.domain.ports import (
     SagaRunner,
 )
 from shared.domain.risk import RulesScorer
+from shared.domain.sandbox_network import REFUND_ENDS_AFTER_MS
 from shared.edge.api import Api, ApiPorts
 from shared.edge.auth import key_record_id
 from shared.wire.payments import charge, payment_intent, refund
@@ -252,6 +254,17 @@ class World:
         failures: list[Mapping[str, str]] = answer["batchItemFailures"]
         return failures
 
+    def deliver_notices(self) -> None:
+        """Lets some time go by, and the platform hear what the network has to tell."""
+        self.clock.advance(REFUND_ENDS_AFTER_MS)
+        notices, self.provider.notices = self.provider.notices, []
+        records = [
+            {"messageId": str(index), "body": json.dumps(asdict(notice))}
+            for index, notice in enumerate(notices)
+        ]
+        answer = receive_notices.run({"Records": records}, self.payments, self.provider, self.clock)
+        assert answer == {"batchItemFailures": []}
+
     def load(self, payment_id: str) -> Payment:
         """Reads a payment that must exist."""
         payment = self.payments.load(payment_id)
@@ -314,7 +327,8 @@ class World:
         ]
         reserved = [a for a in known if a.status == "approved" and a.captured_minor == 0]
         taken = sum(a.captured_minor for a in known if a.status == "approved")
-        given_back = sum(a.refunded_minor for a in known if a.status == "approved")
+        now_ms = self.clock.now_ms()
+        given_back = sum(a.given_back_minor(now_ms) for a in known if a.status == "approved")
         if payment.pending is not None:
             # Its outcome is not recorded yet, but it can be about the newest charge only.
             busy = {a.reference for a in known if a.status == "approved"}

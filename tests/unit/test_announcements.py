@@ -23,6 +23,7 @@ from tests.support.payments import (
     DECLINED,
     OUTCOME_UNKNOWN,
     PAYMENT_ID,
+    REFUND_PENDING,
     REFUND_REQUESTED,
     SETTLED,
     after,
@@ -30,6 +31,7 @@ from tests.support.payments import (
 )
 
 SUCCEEDED = refund_ended(EventType.REFUND_SUCCEEDED)
+RETURNED = refund_ended(EventType.REFUND_RETURNED, "expired_or_canceled_card")
 FAILED = refund_ended(EventType.REFUND_FAILED, "declined")
 HELD = (CREATED, CONFIRMED, AUTHORIZED)
 PAID = (*HELD, CAPTURED)
@@ -80,6 +82,7 @@ def state(drafts: tuple[Draft, ...]) -> Payment | None:
         (PAID, (REFUND_REQUESTED,), ["refund.created"]),
         (REFUNDING, (SUCCEEDED,), ["refund.updated", "charge.refunded"]),
         (REFUNDING, (FAILED,), ["refund.updated", "refund.failed"]),
+        ((*REFUNDING, SUCCEEDED), (RETURNED,), ["refund.updated", "refund.failed"]),
         (PAID, (REFUND_REQUESTED, SUCCEEDED), ["refund.created", "charge.refunded"]),
     ],
 )
@@ -105,6 +108,7 @@ SILENT_DRAFTS: tuple[Draft, ...] = (
     CANCELLATION_REQUESTED,
     (EventType.CANCELLATION_REFUSED, {"message": "no"}),
     SETTLED,
+    REFUND_PENDING,
 )
 
 

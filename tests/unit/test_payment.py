@@ -28,6 +28,7 @@ from tests.support.payments import (
     OUTCOME_UNKNOWN,
     PAYMENT_ID,
     REFUND_ID,
+    REFUND_PENDING,
     REFUND_REQUESTED,
     SETTLED,
     after,
@@ -106,6 +107,16 @@ def test_refund_holds_what_it_asks_for_until_it_fails() -> None:
     assert (refund.status, refund.failure_reason) == (RefundStatus.FAILED, "declined")
 
 
+def test_refund_that_came_back_can_be_made_again() -> None:
+    # given
+    refunded = after(None, *LIVES["paid"], REFUND_REQUESTED, REFUND_PENDING)
+    refunded = after(refunded, refund_ended(EventType.REFUND_SUCCEEDED))
+    returned = after(refunded, refund_ended(EventType.REFUND_RETURNED, "declined"))
+    # then
+    assert (refunded.refundable_minor, returned.refundable_minor) == (1000, 1500)
+    assert [refund.status for refund in returned.refunds] == [RefundStatus.FAILED]
+
+
 def test_refund_that_is_open_is_due_until_it_ended() -> None:
     # given
     paid = after(None, *LIVES["paid"])
@@ -113,6 +124,7 @@ def test_refund_that_is_open_is_due_until_it_ended() -> None:
     # then
     assert paid.due_at_ms is None
     assert asked.due_at_ms == 1_790_000_060_000
+    assert after(asked, REFUND_PENDING).due_at_ms == 1_790_000_090_000
     assert after(asked, refund_ended(EventType.REFUND_SUCCEEDED)).due_at_ms is None
     assert after(asked, refund_ended(EventType.REFUND_FAILED, "declined")).due_at_ms is None
 
@@ -163,6 +175,8 @@ def test_every_event_type_applies() -> None:
         EventType.CAPTURE_REFUSED,
         EventType.CANCELLATION_REQUESTED,
         EventType.CANCELLATION_REFUSED,
+        EventType.REFUND_PENDING,
+        EventType.REFUND_RETURNED,
     }
     # then
     assert seen | requests == set(EventType)

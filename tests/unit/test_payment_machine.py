@@ -31,6 +31,8 @@ CARDS = st.sampled_from(
         "pm_card_riskLevelHighest",
         "pm_card_riskLevelElevated",
         "pm_card_br",
+        "pm_card_pendingRefund",
+        "pm_card_refundFail",
     ]
 )
 AMOUNTS = st.one_of(st.integers(1, 50), st.integers(1, 99_999_999))
@@ -185,6 +187,7 @@ class Payments(RuleBasedStateMachine):
     def retry(self) -> None:
         """The clients of open requests try again, after the leases are over."""
         self.world.clock.advance(LEASE_MS + 1)
+        self.world.deliver_notices()
         again, self.unanswered = self.unanswered, []
         for path, params, merchant, key in again:
             answer = self.world.call("POST", path, params, merchant=merchant, key=key)

@@ -100,6 +100,16 @@ class SandboxProvider:
         path = f"/v1/authorizations/{quote(reference, safe='')}/refunds"
         return self._post(path, {"amount": amount_minor, "refund": refund_id}, idempotency_key)
 
+    def find(self, idempotency_key: str) -> ProviderAnswer | None:
+        """Looks up what has become of an operation; None when the network has not seen it."""
+        query = urlencode({"idempotency_key": idempotency_key})
+        status, body = self._send("GET", f"/v1/operations?{query}", None, None)
+        found = _judged(status, body)
+        try:
+            return answer_of_json(found["data"][0]) if found["data"] else None
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise UnknownOutcomeError(_UNKNOWN) from error
+
     def transactions(
         self,
         account: str,

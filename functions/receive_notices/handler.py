@@ -1,0 +1,54 @@
+"""Queue consumer: a card network says that a refund changed; records what it says when asked.
+
+A notice is a hint that may come late, twice or in any order: what it leads to is looked up.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from shared import bootstrap
+from shared.domain.changes import Context
+from shared.domain.ids import payment_id_of
+from shared.domain.ports import CardProvider, Clock, PaymentStore
+from shared.domain.providers import idempotency_key
+from shared.domain.refund import record_answer
+from shared.domain.work import commit_latest, load_payment
+from shared.observability import logger
+
+
+def run(
+    event: Mapping[str, Any], payments: PaymentStore, provider: CardProvider, clock: Clock
+) -> dict[str, Any]:
+    """Follows each notice of a batch; what fails is received again, and alone.
+
+    Returns: SQS partial batch response.
+    """
+    failures = []
+    for record in event["Records"]:
+        try:
+            _follow(json.loads(record["body"])["refund"], payments, provider, clock)
+        except Exception:  # noqa: BLE001 - one poisoned message must not hold up the others
+            logger.exception("a notice cannot be followed", message_id=record["messageId"])
+            failures.append({"itemIdentifier": record["messageId"]})
+    logger.info("notices", records=len(event["Records"]), failures=len(failures))
+    return {"batchItemFailures": failures}
+
+
+def _follow(refund_id: str, payments: PaymentStore, provider: CardProvider, clock: Clock) -> None:
+    payment = load_payment(payments, payment_id_of(refund_id))
+    answer = provider.find(idempotency_key(refund_id, "refund"))
+    if answer is None:
+        # It told before it acted, and did not act: whoever asked for the refund will ask again.
+        logger.info("a notice is of nothing", payment=payment.id, refund=refund_id)
+        return
+    commit_latest(
+        payments,
+        payment,
+        lambda current: record_answer(current, refund_id, answer, Context(clock.now_ms())),
+    )
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Handles a batch of the queue of notices."""
+    return run(event, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
