@@ -1,7 +1,8 @@
-"""Composes what announces events and what tells merchants of them."""
+"""Composes what announces events, what tells merchants of them, and what else listens."""
 
 from shared import bootstrap
 from shared.adapters.dynamodb_deliveries import DynamoDeliveryLog
+from shared.adapters.dynamodb_recent import DynamoRecentPayments
 from shared.adapters.eventbridge import EventBridgeBus
 from shared.adapters.sqs import SqsDeadLetters, SqsDeliveryQueue
 from shared.adapters.webhook_http import UrllibWebhookSender
@@ -22,6 +23,11 @@ def relay_dead_letters() -> SqsDeadLetters:
 def delivery_log() -> DynamoDeliveryLog:
     """Composes the record of who was told of an event."""
     return DynamoDeliveryLog(bootstrap.dynamodb(), bootstrap.settings()["OBJECTS_TABLE"])
+
+
+def recent_payments() -> DynamoRecentPayments:
+    """Composes the memory of who paid what lately."""
+    return DynamoRecentPayments(bootstrap.dynamodb(), bootstrap.settings()["RECENT_PAYMENTS_TABLE"])
 
 
 def delivery_queue() -> SqsDeliveryQueue:

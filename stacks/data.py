@@ -31,10 +31,11 @@ class Books:
     objects: dynamodb.TableV2
     ledger: dynamodb.TableV2
     idempotency: dynamodb.TableV2
+    recent_payments: dynamodb.TableV2
 
     @property
     def environment(self) -> dict[str, str]:
-        """The names of all tables, as the functions' settings."""
+        """The names of a payment's tables, as the functions' settings."""
         return {
             "PAYMENTS_TABLE": self.payments.table_name,
             "OBJECTS_TABLE": self.objects.table_name,
@@ -78,6 +79,11 @@ class Books:
         """Lets a function's transactions claim idempotency keys."""
         function.allow(PUT, self.idempotency.table_arn)
 
+    def compare_payments(self, function: FarthingFunction) -> None:
+        """Lets a function read a payment and compare it with recent ones."""
+        function.allow(GET, self.payments.table_arn)
+        function.allow(PUT + QUERY + UPDATE, self.recent_payments.table_arn)
+
     def read_ledger(self, function: FarthingFunction) -> None:
         """Lets a function read journals."""
         function.allow(QUERY, self.ledger.table_arn)
@@ -93,6 +99,7 @@ class DataStack(FarthingStack):
             objects=keyed_table(self, "Objects", has_stream=True, has_ttl=True),
             ledger=keyed_table(self, "Ledger"),
             idempotency=keyed_table(self, "Idempotency", has_sort_key=False, has_ttl=True),
+            recent_payments=keyed_table(self, "RecentPayments", has_ttl=True),
         )
         self.tell("PaymentsTable", self.books.payments.table_name)
         self.tell("ObjectsTable", self.books.objects.table_name)

@@ -1,4 +1,4 @@
-"""Events: from the tables' streams to the bus, and from the bus to webhooks and settlement."""
+"""Events: from the tables' streams to the bus, and from the bus to who listens."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +9,13 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from shared.domain.saga import SETTLE_STEP
 from stacks.base import FarthingStack
-from stacks.constructs.alarms import alarm_on
+from stacks.constructs.alarms import alarm_on, line_metric
 from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import DeadLetterQueue, WorkQueue
 from stacks.constructs.tables import QUERY, UPDATE
@@ -30,6 +31,13 @@ DELIVER_BATCH = 5
 SETTLE_BATCH = 10
 SOURCE = "farthing"
 SETTLED_ON = ["payment_intent.succeeded"]
+COMPARE_TIMEOUT_S = 30
+COMPARE_BATCH = 10
+COMPARED_ON = ["payment_intent.succeeded", "payment_intent.amount_capturable_updated"]
+DUPLICATES_METRIC = "SuspectedDuplicates"
+DUPLICATES_PERIOD = Duration.minutes(5)
+# One customer may well buy the same thing twice; a fault that charges twice makes many at once.
+DUPLICATES_ALARM_AT = 5
 # Only those hear of webhooks who subscribed; the relay says of each event whether anybody did.
 HAS_WEBHOOKS = {"webhooks": [True]}
 READ_MANY = ["dynamodb:BatchGetItem"]
@@ -77,6 +85,7 @@ class EventsStack(FarthingStack):
         self._relay()
         self._deliver_webhooks()
         self._settle()
+        self._detect_duplicates()
         self.tell("EventBusName", self.bus.event_bus_name)
 
     def _relay(self) -> None:
@@ -161,6 +170,32 @@ class EventsStack(FarthingStack):
         self._books.change_payments(function)
         self._consume(function, queue, SETTLE_BATCH)
         self._rule("PaymentSucceeded", queue, types=SETTLED_ON)
+
+    def _detect_duplicates(self) -> None:
+        holds = "payments that were not compared with others like them"
+        queue = self._queue("Comparisons", holds, COMPARE_TIMEOUT_S)
+        function = self._make.make(
+            "detect_duplicates",
+            timeout_s=COMPARE_TIMEOUT_S,
+            environment={
+                **self._books.environment,
+                "RECENT_PAYMENTS_TABLE": self._books.recent_payments.table_name,
+            },
+        )
+        self._books.compare_payments(function)
+        self._consume(function, queue, COMPARE_BATCH)
+        self._rule("PaymentCharged", queue, types=COMPARED_ON)
+        # Tests pay the same amount with the same card all day.
+        pattern = logs.FilterPattern.all(
+            logs.FilterPattern.boolean_value("$.suspected_duplicate", value=True),
+            logs.FilterPattern.boolean_value("$.livemode", value=True),
+        )
+        metric = line_metric([function], DUPLICATES_METRIC, pattern, DUPLICATES_PERIOD)
+        what = (
+            "Customers may be charged twice: find `suspected_duplicate` in the log, compare the "
+            "two payments of each line, give back what was not meant."
+        )
+        alarm_on(self, "Duplicates", metric, self._alarms, what, threshold=DUPLICATES_ALARM_AT)
 
     def _queue(self, name: str, holds: str, consumer_timeout_s: int) -> WorkQueue:
         timeout = Duration.seconds(consumer_timeout_s)

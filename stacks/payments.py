@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
@@ -12,7 +11,7 @@ from constructs import Construct
 from shared.domain.saga import SAGAS
 from stacks.base import FarthingStack
 from stacks.constructs import asl
-from stacks.constructs.alarms import alarm_on
+from stacks.constructs.alarms import alarm_on, line_metric
 from stacks.constructs.api import DEFAULT_ROUTE, FarthingApi
 from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import WorkQueue
@@ -40,7 +39,7 @@ BOOK_STEPS = frozenset(
     }
 )
 NETWORK_STEPS = BOOK_STEPS - {"reserve_funds", "release_funds"}
-UNRESOLVED_NAMESPACE, UNRESOLVED_METRIC = "Farthing", "UnresolvedOperations"
+UNRESOLVED_METRIC = "UnresolvedOperations"
 # Steps whose transactions make payments, charges or refunds findable, and those that are a
 # request's first write, which claims its idempotency key.
 LISTING_STEPS = frozenset({"reserve_funds", "authorize_payment", "release_funds"})
@@ -125,22 +124,8 @@ class PaymentsStack(FarthingStack):
 
     def _alarm_on_unresolved(self, steps: list[FarthingFunction]) -> None:
         """Counts the operations that a card network did not answer; see shared.observability."""
-        for step in steps:
-            logs.MetricFilter(
-                step,
-                "Unresolved",
-                log_group=step.log,
-                filter_pattern=logs.FilterPattern.boolean_value("$.unresolved", value=True),
-                metric_namespace=UNRESOLVED_NAMESPACE,
-                metric_name=UNRESOLVED_METRIC,
-                metric_value="1",
-            )
-        metric = cloudwatch.Metric(
-            namespace=UNRESOLVED_NAMESPACE,
-            metric_name=UNRESOLVED_METRIC,
-            period=Duration.minutes(1),
-            statistic="Sum",
-        )
+        pattern = logs.FilterPattern.boolean_value("$.unresolved", value=True)
+        metric = line_metric(steps, UNRESOLVED_METRIC, pattern, Duration.minutes(1))
         what = "A card network did not answer: look up the payments past their due date there."
         alarm_on(self, "Unresolved", metric, self._given.alarms, what)
 

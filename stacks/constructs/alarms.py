@@ -1,10 +1,17 @@
 """Alarms: every one tells the same topic."""
 
+from collections.abc import Iterable
+
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
+
+from stacks.constructs.function import FarthingFunction
+
+NAMESPACE = "Farthing"
 
 
 def alarm_on(
@@ -34,6 +41,26 @@ def alarm_on(
     )
     alarm.add_alarm_action(actions.SnsAction(topic))
     return alarm
+
+
+def line_metric(
+    functions: Iterable[FarthingFunction],
+    name: str,
+    pattern: logs.IFilterPattern,
+    period: Duration,
+) -> cloudwatch.Metric:
+    """Counts the log lines of functions that a pattern matches."""
+    for function in functions:
+        logs.MetricFilter(
+            function,
+            name,
+            log_group=function.log,
+            filter_pattern=pattern,
+            metric_namespace=NAMESPACE,
+            metric_name=name,
+            metric_value="1",
+        )
+    return cloudwatch.Metric(namespace=NAMESPACE, metric_name=name, period=period, statistic="Sum")
 
 
 def machine_metric(name: str, machine_arn: str) -> cloudwatch.Metric:

@@ -85,6 +85,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "void_authorization": books | network,
         "refund_capture": books | network,
         "settle_payment": books,
+        "detect_duplicates": books | {"RECENT_PAYMENTS_TABLE"},
         "relay_events": objects | {"EVENT_BUS_NAME", "RELAY_DEAD_LETTERS_URL"},
         "deliver_webhook": objects | {"DELIVERY_QUEUE_URL"},
     }

@@ -119,5 +119,5 @@ def test_local_stage_bus_may_still_send_to_its_queues(local: Platform) -> None:
         if statement["Effect"] == "Allow"
     ]
 
-    # two queues, and what they did not take
-    assert senders == [{"Service": "events.amazonaws.com"}] * 4
+    # three queues, and what they did not take
+    assert senders == [{"Service": "events.amazonaws.com"}] * 6

@@ -129,7 +129,7 @@ def test_relay_is_woken_by_what_is_announced_only(production: Platform) -> None:
     }
 
 
-def test_bus_feeds_webhooks_with_what_was_subscribed_and_settlement_with_captures(
+def test_bus_feeds_each_queue_with_what_its_consumer_is_for(
     production: Platform,
 ) -> None:
     rules = production.stack("Events").of_type("AWS::Events::Rule").values()
@@ -144,6 +144,13 @@ def test_bus_feeds_webhooks_with_what_was_subscribed_and_settlement_with_capture
     assert fed == {
         "DeliveriesQueue": {"source": [SOURCE], "detail": {"webhooks": [True]}},
         "SettlementsQueue": {"source": [SOURCE], "detail-type": ["payment_intent.succeeded"]},
+        "ComparisonsQueue": {
+            "source": [SOURCE],
+            "detail-type": [
+                "payment_intent.succeeded",
+                "payment_intent.amount_capturable_updated",
+            ],
+        },
     }
 
 

@@ -66,6 +66,11 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     "VoidAuthorization": {**PAYMENT_CHANGE, **CLAIMED, **NETWORK},
     "RefundCapture": {**PAYMENT_CHANGE, **NETWORK},
     "SettlePayment": {**PAYMENT_CHANGE, "SettlementsQueue": CONSUMED},
+    "DetectDuplicates": {
+        "Payments": {"GetItem"},
+        "RecentPayments": {"PutItem", "Query", "UpdateItem"},
+        "ComparisonsQueue": CONSUMED,
+    },
     "RelayEvents": {
         "Objects": {"Query", "BatchGetItem", "BatchWriteItem"},
         "Payments stream": {"DescribeStream", "GetRecords", "GetShardIterator"},

@@ -17,6 +17,7 @@ STATEFUL_IDS = {
         "ObjectsA92BA4F1": TABLE,
         "LedgerB7379752": TABLE,
         "IdempotencyC15CBC33": TABLE,
+        "RecentPayments930B9615": TABLE,
     },
     "Vault": {
         "Vault23237E5B": TABLE,
@@ -98,6 +99,7 @@ def test_table_keys_streams_and_expiry_are_as_the_adapters_expect(production: Pl
         "Objects": (["pk", "sk"], "NEW_AND_OLD_IMAGES", "expires_at"),
         "Ledger": (["pk", "sk"], None, None),
         "Idempotency": (["pk"], None, "expires_at"),
+        "RecentPayments": (["pk", "sk"], None, "expires_at"),
         "Vault": (["pk", "sk"], None, None),
         "Verifications": (["pk"], None, "expires_at"),
     }

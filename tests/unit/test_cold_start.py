@@ -16,6 +16,7 @@ FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/han
 CONSUMERS = {
     "delete_card_verification",
     "deliver_webhook",
+    "detect_duplicates",
     "relay_events",
     "sandbox_network",
     "settle_payment",

@@ -1,0 +1,61 @@
+"""Queue consumer: reports payments that look like another one made just before.
+
+A report is one log line with the two payments and nothing of their card; a metric counts the
+lines of live payments, and an alarm watches the metric. A report that was claimed and not noted as
+made, because the function died in between, is made by the redelivered message.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from shared import bootstrap, bootstrap_events
+from shared.domain.duplicates import RecentPayments, suspicions, traces
+from shared.domain.ports import PaymentStore
+from shared.domain.work import load_payment
+from shared.observability import logger as shared_logger
+
+
+def run(
+    event: Mapping[str, Any], payments: PaymentStore, recent: RecentPayments, logger: Logger
+) -> dict[str, Any]:
+    """Compares each payment of a batch; what fails is received again, and alone.
+
+    Returns: SQS partial batch response.
+    """
+    failures = []
+    for record in event["Records"]:
+        try:
+            _compare(json.loads(record["body"])["detail"], payments, recent, logger)
+        except Exception:  # one poisoned message must not hold up the others
+            logger.exception("comparison failed", message_id=record["messageId"])
+            failures.append({"itemIdentifier": record["messageId"]})
+    logger.info("compare", records=len(event["Records"]), failures=len(failures))
+    return {"batchItemFailures": failures}
+
+
+def _compare(
+    detail: Mapping[str, Any], payments: PaymentStore, recent: RecentPayments, logger: Logger
+) -> None:
+    payment = load_payment(payments, detail["object"])
+    for trace in traces(payment):
+        recent.remember(trace)
+        for suspicion in suspicions(trace, recent.neighbours(trace)):
+            if recent.claim(suspicion, detail["event"]):
+                logger.warning(
+                    "suspected duplicate",
+                    suspected_duplicate=True,
+                    account=payment.account,
+                    livemode=payment.livemode,
+                    payment=suspicion.duplicate.payment_id,
+                    original=suspicion.original.payment_id,
+                )
+                recent.reported(suspicion)
+
+
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Handles a batch of the comparison queue."""
+    recent = bootstrap_events.recent_payments()
+    return run(event, bootstrap.payments(), recent, shared_logger)
