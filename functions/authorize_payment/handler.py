@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from shared import bootstrap, bootstrap_vault
-from shared.domain.authorization import record_answer, record_unknown
+from shared.domain.authorization import record_answer
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import RejectedError, TransientError, UnknownOutcomeError
-from shared.domain.payment import Payment
+from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore, Vault
 from shared.domain.providers import AuthorizationRequest, ProviderAnswer, idempotency_key
+from shared.domain.resolution import record_unknown
 from shared.domain.saga import Outcome
 from shared.domain.work import Work, commit_latest, done, may_have_been_sent
 from shared.observability import step
@@ -33,9 +34,9 @@ def run(
     payment = Payment.of(state["checks"]["reserve"]["payment"])
     score = state["checks"]["risk"]
     risk = {"level": score["level"], "score": score["score"], "blocked": False}
-    automatic = payment.capture_method != "manual"
-    sale = automatic and provider.has_sale
-    if _is_being_captured(payment):
+    sale = payment.is_automatic and provider.has_sale
+    # An earlier run came as far as the capture.
+    if payment.has_pending(OperationKind.CAPTURE):
         return done(payment, Outcome.AUTHORIZED)
     try:
         answer = _ask(payment, vault, provider, sale=sale)
@@ -49,24 +50,17 @@ def run(
 
     def decide(current: Payment) -> PaymentChange | None:
         # Another attempt, or one that is being undone: the answer comes too late.
-        is_awaited = current.pending is not None and current.pending.kind == "authorization"
+        is_awaited = current.has_pending(OperationKind.AUTHORIZATION)
         if not is_awaited or current.attempts != payment.attempts:
             return None
         context = work.context(clock.now_ms())
         if answer is None:
             return record_unknown(current, context)
-        return record_answer(
-            current, answer, risk, sale=sale, context=context, challenge=work.order["challenge"]
-        )
+        return record_answer(current, answer, risk, sale=sale, context=context)
 
     after = commit_latest(payments, payment, decide)
-    must_capture = automatic and after.amount_capturable_minor > 0
+    must_capture = after.is_automatic and after.has_pending(OperationKind.CAPTURE)
     return done(after, Outcome.AUTHORIZED if must_capture else Outcome.DONE)
-
-
-def _is_being_captured(payment: Payment) -> bool:
-    """Tells whether an earlier run came as far as the capture."""
-    return payment.pending is not None and payment.pending.kind == "capture"
 
 
 def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) -> ProviderAnswer:

@@ -4,11 +4,17 @@ Runs as the whole of a manual capture, and after authorize_payment where the pro
 call.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from shared import bootstrap
-from shared.domain.capture import check_capture, record_capture, record_refusal, request_capture
+from shared.domain.capture import (
+    REFUSED_MESSAGE,
+    check_capture,
+    record_answer,
+    record_refusal,
+    request_capture,
+)
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import (
     ConflictError,
@@ -16,14 +22,14 @@ from shared.domain.errors import (
     RejectedError,
     UnknownOutcomeError,
 )
-from shared.domain.payment import Payment
+from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore
-from shared.domain.postings import operation_of
-from shared.domain.providers import ProviderAnswer, ProviderStatus, idempotency_key
+from shared.domain.providers import ProviderStatus, idempotency_key
+from shared.domain.resolution import record_unknown
 from shared.domain.saga import CAPTURE
 from shared.domain.work import (
     Work,
-    commit_latest,
+    commit_pending,
     conflicting,
     done,
     is_same_request,
@@ -48,7 +54,8 @@ def run(
         if work.saga == CAPTURE.name:
             payment = _request(work, payments, clock)
         else:
-            payment = _request_after(state, work, payments, clock)
+            # Tx1 of this capture was Tx2 of the authorization.
+            payment = Payment.of(state["result"]["payment"])
     except RejectedError as error:
         return refused(error)
     except ConflictError as error:
@@ -70,23 +77,6 @@ def _request(work: Work, payments: PaymentStore, clock: Clock) -> Payment:
     return change.payment
 
 
-def _request_after(
-    state: Mapping[str, Any], work: Work, payments: PaymentStore, clock: Clock
-) -> Payment:
-    """Commits Tx1 of the capture that follows an authorization, unless it is there already."""
-
-    def decide(current: Payment) -> PaymentChange | None:
-        if current.charges[-1].captured or _is_capturing(current):
-            return None
-        return request_capture(current, check_capture(current, None), work, clock.now_ms())
-
-    return commit_latest(payments, Payment.of(state["result"]["payment"]), decide)
-
-
-def _is_capturing(payment: Payment) -> bool:
-    return payment.pending is not None and payment.pending.kind == "capture"
-
-
 def _capture(
     state: Mapping[str, Any],
     payment: Payment,
@@ -95,46 +85,30 @@ def _capture(
     provider: CardProvider,
     clock: Clock,
 ) -> dict[str, Any]:
-    if payment.pending is None:
+    if payment.pending is None or not payment.has_pending(OperationKind.CAPTURE):
         return done(payment)
     charge, amount = payment.latest_charge, payment.pending.amount_minor
+    context = work.context(clock.now_ms())
+
+    def record(decide: Callable[[Payment], PaymentChange | None]) -> Payment:
+        return commit_pending(payments, payment, OperationKind.CAPTURE, decide)
+
     try:
         answer = provider.capture(charge.id, amount, idempotency_key(charge.id, "capture"))
     except UnknownOutcomeError:
-        return done(payment)
+        return done(record(lambda current: record_unknown(current, context)))
     except ProviderUnavailableError:
         if may_have_been_sent(state):
             return done(payment)
-        _record(payment, work, payments, clock, None)
+        record(lambda current: record_refusal(current, _UNAVAILABLE.message, context))
         return refused(_UNAVAILABLE, began=True)
-    after = _record(payment, work, payments, clock, answer)
+    after = record(lambda current: record_answer(current, answer, context))
     if answer.status is ProviderStatus.APPROVED:
         return done(after)
-    error = RejectedError(answer.message or "The capture was refused.", param="intent")
+    error = RejectedError(answer.message or REFUSED_MESSAGE, param="intent")
     return refused(error, began=True)
 
 
-def _record(
-    payment: Payment,
-    work: Work,
-    payments: PaymentStore,
-    clock: Clock,
-    answer: ProviderAnswer | None,
-) -> Payment:
-    def decide(current: Payment) -> PaymentChange | None:
-        if not _is_capturing(current):
-            return None
-        context = work.context(clock.now_ms())
-        if answer is not None and answer.status is ProviderStatus.APPROVED:
-            operation = operation_of(current, current.latest_charge, context.now_ms)
-            return record_capture(current, operation, context)
-        message = answer.message if answer else None
-        return record_refusal(current, message or _UNAVAILABLE.message, context)
-
-    return commit_latest(payments, payment, decide)
-
-
-bootstrap.start_provider()
 handler = step(
     lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
 )

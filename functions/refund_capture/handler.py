@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared import bootstrap
-from shared.domain.authorization import is_undoable, request_undo
+from shared.domain.authorization import begin_undo, is_undoable
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import InvariantError, ProviderUnavailableError, UnknownOutcomeError
 from shared.domain.payment import Payment, RefundStatus
 from shared.domain.ports import CardProvider, Clock, PaymentStore
-from shared.domain.providers import ProviderStatus, idempotency_key
+from shared.domain.providers import idempotency_key
 from shared.domain.refund import record_answer
+from shared.domain.reversal import refund_what_was_captured
 from shared.domain.saga import REFUND, Outcome
 from shared.domain.work import Work, commit_latest, done, may_have_been_sent
 from shared.observability import step
@@ -36,6 +37,7 @@ def run(
         raise InvariantError(f"{work.order['refund_id']} is not reserved")
     if refund.status is not RefundStatus.PENDING:
         return done(payment)
+    context = work.context(clock.now_ms())
     try:
         answer = provider.refund(
             refund.charge_id,
@@ -48,10 +50,10 @@ def run(
             return done(payment)
         return done(payment, Outcome.UNAVAILABLE)
     except UnknownOutcomeError:
-        return done(payment)
+        answer = None
 
     def decide(current: Payment) -> PaymentChange | None:
-        return record_answer(current, refund.id, answer, work.context(clock.now_ms()))
+        return record_answer(current, refund.id, answer, context)
 
     return done(commit_latest(payments, payment, decide))
 
@@ -62,27 +64,13 @@ def _undo(
     payment = payments.load(work.payment_id)
     if payment is None or not is_undoable(payment, work):
         return done(payment)
-    payment = commit_latest(
-        payments, payment, lambda current: request_undo(current, work, clock.now_ms())
-    )
+    payment = begin_undo(payments, payment, work, clock.now_ms())
     if not is_undoable(payment, work):
         return done(payment)
-    if payment.amount_capturable_minor == 0:
-        # Its authorization is not recorded, so no capture was asked for; the void is next.
-        return {**done(payment, Outcome.UNDONE), "reversed_minor": 0}
-    charge = payment.latest_charge
-    answer = provider.refund(
-        charge.id,
-        f"{charge.id}/undo",
-        payment.amount_minor,
-        idempotency_key(charge.id, "capture_undo"),
-    )
-    # Refused: nothing was captured, so there is nothing to give back.
-    reversed_minor = payment.amount_minor if answer.status is ProviderStatus.APPROVED else 0
+    reversed_minor = refund_what_was_captured(payment, provider)
     return {**done(payment, Outcome.UNDONE), "reversed_minor": reversed_minor}
 
 
-bootstrap.start_provider()
 handler = step(
     lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
 )

@@ -12,7 +12,7 @@ from shared.domain.authorization import is_undoable, release
 from shared.domain.cancellation import record_cancellation
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import UnknownOutcomeError
-from shared.domain.payment import Payment
+from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import Clock, PaymentStore
 from shared.domain.refund import record_failure
 from shared.domain.saga import CANCEL, REFUND, Outcome
@@ -37,7 +37,7 @@ def run(state: Mapping[str, Any], payments: PaymentStore, clock: Clock) -> dict[
 def _canceled(
     payment: Payment, _state: Mapping[str, Any], work: Work, clock: Clock
 ) -> PaymentChange | None:
-    if payment.pending is None or payment.pending.kind != "cancellation":
+    if not payment.has_pending(OperationKind.CANCELLATION):
         return None
     return record_cancellation(payment, work.context(clock.now_ms()))
 

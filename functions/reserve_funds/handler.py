@@ -10,7 +10,7 @@ from typing import Any
 from shared import bootstrap
 from shared.domain.authorization import reserve
 from shared.domain.errors import ConflictError, KeyInUseError, RejectedError, VersionConflictError
-from shared.domain.payment import Payment
+from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import Clock, PaymentStore
 from shared.domain.refund import check_refund, request_refund
 from shared.domain.saga import REFUND, Outcome
@@ -71,7 +71,7 @@ def _reserve_payment(work: Work, payments: PaymentStore, clock: Clock) -> dict[s
 def _resumed(payment: Payment, work: Work) -> dict[str, Any]:
     outcome = Outcome.DONE
     if payment.pending is not None:
-        undoing = payment.pending.kind == "cancellation"
+        undoing = payment.has_pending(OperationKind.REVERSAL)
         outcome = Outcome.UNDOING if undoing else Outcome.RESERVED
     return {**done(payment, outcome), "resumed": not is_same_run(payment, work)}
 

@@ -4,12 +4,18 @@ It is the first step of a cancellation (Tx1, then the provider), and the undo of
 whose outcome is unknown: the provider voids what there is and refuses what may still come.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from shared import bootstrap
-from shared.domain.authorization import is_undoable, request_undo
-from shared.domain.cancellation import check_cancellation, record_refusal, request_cancellation
+from shared.domain.authorization import begin_undo, is_undoable
+from shared.domain.cancellation import (
+    REFUSED_MESSAGE,
+    check_cancellation,
+    record_answer,
+    record_refusal,
+    request_cancellation,
+)
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import (
     ConflictError,
@@ -17,13 +23,15 @@ from shared.domain.errors import (
     RejectedError,
     UnknownOutcomeError,
 )
-from shared.domain.payment import Payment
+from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import ProviderStatus, idempotency_key
+from shared.domain.resolution import record_unknown
+from shared.domain.reversal import void_what_is_there
 from shared.domain.saga import CANCEL, Outcome
 from shared.domain.work import (
     Work,
-    commit_latest,
+    commit_pending,
     conflicting,
     done,
     is_same_request,
@@ -60,7 +68,7 @@ def run(
         if written is None:
             return conflicting(error)
         payment = written
-    if payment.pending is None:
+    if not payment.has_pending(OperationKind.CANCELLATION):
         return done(payment)
     return _void(payment, work, payments, provider, clock)
 
@@ -77,31 +85,26 @@ def _void(
 ) -> dict[str, Any]:
     if payment.amount_capturable_minor == 0:
         return done(payment, Outcome.UNDONE)
+    context = work.context(clock.now_ms())
+
+    def record(decide: Callable[[Payment], PaymentChange | None]) -> Payment:
+        return commit_pending(payments, payment, OperationKind.CANCELLATION, decide)
+
     charge = payment.latest_charge
     try:
         answer = provider.void(charge.id, idempotency_key(charge.id, "void"))
     except UnknownOutcomeError:
-        return done(payment)
+        return done(record(lambda current: record_unknown(current, context)))
     except ProviderUnavailableError:
         if work.resumed:
             return done(payment)
-        return _refuse(payment, work, payments, clock, _UNAVAILABLE)
+        record(lambda current: record_refusal(current, _UNAVAILABLE.message, context))
+        return refused(_UNAVAILABLE, began=True)
     if answer.status is ProviderStatus.REFUSED:
-        error = RejectedError(answer.message or "The authorization could not be voided.")
-        return _refuse(payment, work, payments, clock, error)
+        record(lambda current: record_answer(current, answer, context))
+        error = RejectedError(answer.message or REFUSED_MESSAGE)
+        return refused(error, began=True)
     return done(payment, Outcome.UNDONE)
-
-
-def _refuse(
-    payment: Payment, work: Work, payments: PaymentStore, clock: Clock, error: RejectedError
-) -> dict[str, Any]:
-    def decide(current: Payment) -> PaymentChange | None:
-        if current.pending is None:
-            return None
-        return record_refusal(current, error.message, work.context(clock.now_ms()))
-
-    commit_latest(payments, payment, decide)
-    return refused(error, began=True)
 
 
 def _undo(
@@ -118,12 +121,10 @@ def _undo(
     if _was_blocked(state) and not may_have_been_sent(state):
         return done(payment, Outcome.UNDONE)
     if reversed_minor == 0:
-        payment = commit_latest(
-            payments, payment, lambda current: request_undo(current, work, clock.now_ms())
-        )
+        payment = begin_undo(payments, payment, work, clock.now_ms())
         if not is_undoable(payment, work):
             return done(payment)
-        _void_whatever_is_there(payment, provider)
+        void_what_is_there(payment, provider)
     return {**done(payment, Outcome.UNDONE), "reversed_minor": reversed_minor}
 
 
@@ -132,14 +133,6 @@ def _was_blocked(state: Mapping[str, Any]) -> bool:
     return score is not None and score["outcome"] == Outcome.BLOCK
 
 
-def _void_whatever_is_there(payment: Payment, provider: CardProvider) -> None:
-    charge = payment.latest_charge
-    answer = provider.void(charge.id, idempotency_key(charge.id, "void"))
-    if answer.status is ProviderStatus.REFUSED:
-        raise UnknownOutcomeError(answer.message or "The authorization could not be voided.")
-
-
-bootstrap.start_provider()
 handler = step(
     lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
 )

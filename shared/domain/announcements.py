@@ -31,6 +31,7 @@ SILENT = frozenset(
         EventType.CAPTURE_REFUSED,
         EventType.CANCELLATION_REQUESTED,
         EventType.CANCELLATION_REFUSED,
+        EventType.REVERSAL_REQUESTED,
         EventType.PAYMENT_SETTLED,
         EventType.REFUND_PENDING,
     }

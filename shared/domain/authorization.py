@@ -4,17 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from shared.domain.capture import captured_draft, captured_journals
+from shared.domain.capture import captured_draft, captured_journals, requested_draft
 from shared.domain.changes import Context, Draft, PaymentChange, advance
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
 from shared.domain.ids import ATTEMPTS_MAX, charge_id
 from shared.domain.ledger import Journal
-from shared.domain.payment import Payment, PaymentStatus, unexpected_state
+from shared.domain.payment import OperationKind, Payment, PaymentStatus, unexpected_state
+from shared.domain.ports import PaymentStore
 from shared.domain.postings import operation_of, post
 from shared.domain.providers import ProviderAnswer, ProviderStatus
-from shared.domain.work import DUE_AFTER_MS, Work, is_same_request
+from shared.domain.resolution import first_due_ms
+from shared.domain.reversal import request_reversal
+from shared.domain.work import Work, commit_latest, is_same_request
 
 _CONFIRMABLE = {
     PaymentStatus.REQUIRES_PAYMENT_METHOD,
@@ -70,40 +73,26 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
 def is_undoable(payment: Payment, work: Work) -> bool:
     """Tells whether this request's authorization is still to be undone.
 
-    An operation that is pending is; so is an authorization that should have been captured and was
-    not. What was recorded as captured, declined or waiting for the merchant stands.
+    What was recorded as captured, declined or waiting for the merchant stands, and so does what
+    the merchant has asked for since.
     """
     if not payment.charges or payment.charges[-1].id != _charge_of(payment, work):
         return False
-    if _is_being_canceled(payment) and not is_same_request(payment, work):
-        return False
-    uncaptured = payment.capture_method != "manual" and payment.amount_capturable_minor > 0
-    return payment.pending is not None or uncaptured
+    undoable = {OperationKind.AUTHORIZATION, OperationKind.REVERSAL}
+    if payment.is_automatic:
+        undoable.add(OperationKind.CAPTURE)
+    return payment.pending is not None and payment.pending.kind in undoable
 
 
-def _is_being_canceled(payment: Payment) -> bool:
-    return payment.pending is not None and payment.pending.kind == "cancellation"
+def begin_undo(payments: PaymentStore, payment: Payment, work: Work, now_ms: int) -> Payment:
+    """Makes it durable that this request's authorization is being undone, where it still is."""
 
+    def decide(current: Payment) -> PaymentChange | None:
+        if not is_undoable(current, work):
+            return None
+        return request_reversal(current, work.context(now_ms))
 
-def request_undo(payment: Payment, work: Work, now_ms: int) -> PaymentChange | None:
-    """Makes it durable that an authorization is being undone, before the provider is asked.
-
-    From then on nobody goes on with it: a retry goes on with the undo, and an answer of the
-    provider that comes late is not recorded.
-
-    Returns: None when there is nothing to undo, or when this is recorded already.
-    """
-    if not is_undoable(payment, work) or _is_being_canceled(payment):
-        return None
-    data = {
-        "amount_minor": payment.amount_minor,
-        "operation_key": work.operation_key,
-        "due_at_ms": now_ms + DUE_AFTER_MS,
-        "reason": None,
-    }
-    draft = (EventType.CANCELLATION_REQUESTED, data)
-    after, events = advance(payment, payment.id, [draft], work.context(now_ms))
-    return PaymentChange(payment.version, after, events)
+    return commit_latest(payments, payment, decide)
 
 
 def _charge_of(payment: Payment, work: Work) -> str:
@@ -136,7 +125,8 @@ def reserve(work: Work, before: Payment | None, now_ms: int) -> PaymentChange:
                 "billing_details": method["billing_details"],
                 "provider": work.order["provider"],
                 "operation_key": work.operation_key,
-                "due_at_ms": now_ms + DUE_AFTER_MS,
+                "due_at_ms": first_due_ms(now_ms),
+                "challenge": work.order["challenge"],
             },
         )
     )
@@ -188,18 +178,19 @@ def _journal(
 def record_answer(
     payment: Payment,
     answer: ProviderAnswer,
-    risk: Mapping[str, Any],
+    risk: Mapping[str, Any] | None,
     *,
     sale: bool,
-    challenge: bool,
     context: Context,
 ) -> PaymentChange:
     """Records what the provider said to an authorization or sale: Tx2.
 
-    Args: payment: with its authorization pending. sale: whether the call asked to capture too.
-    challenge: whether the customer is there to authenticate; where not, that is a decline.
+    Args: payment: with its authorization pending. risk: None where it is not known any more.
+    sale: whether the call asked to capture too.
     """
     charge = payment.latest_charge
+    # An authentication that nobody is there for is a decline.
+    challenge = payment.pending is not None and payment.pending.challenge
     if answer.status is ProviderStatus.ACTION_REQUIRED and challenge:
         action = {"type": "use_stripe_sdk", "use_stripe_sdk": {}}
         drafts: list[Draft] = [(EventType.PAYMENT_ACTION_REQUIRED, {"next_action": action})]
@@ -222,7 +213,12 @@ def record_answer(
             },
         )
     ]
+    if not payment.is_automatic:
+        return _ended(payment, drafts, (), context)
     if not sale:
+        # The capture that follows is due from now on, so that nobody can forget it.
+        key = charge.operation_key
+        drafts.append(requested_draft(payment.amount_minor, key, context.now_ms))
         return _ended(payment, drafts, (), context)
     drafts.append(captured_draft(payment, charge, payment.amount_minor))
     journals = captured_journals(
@@ -278,18 +274,6 @@ def _ended(
         journals,
         listed=entries,
         verification_used=charge.card.stored_token if asked else None,
-    )
-
-
-def record_unknown(payment: Payment, context: Context) -> PaymentChange:
-    """Records that the provider was asked and did not answer; the payment stays processing."""
-    draft = (
-        EventType.PAYMENT_OUTCOME_UNKNOWN,
-        {"due_at_ms": context.now_ms + DUE_AFTER_MS},
-    )
-    after, events = advance(payment, payment.id, [draft], context)
-    return PaymentChange(
-        payment.version, after, events, verification_used=payment.latest_charge.card.stored_token
     )
 
 

@@ -6,8 +6,11 @@ from shared.domain.changes import Context, PaymentChange, advance
 from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus, unexpected_state
 from shared.domain.postings import operation_of, post
-from shared.domain.work import DUE_AFTER_MS, Work
+from shared.domain.providers import ProviderAnswer, ProviderStatus
+from shared.domain.resolution import first_due_ms
+from shared.domain.work import Work
 
+REFUSED_MESSAGE = "The authorization could not be voided."
 _FINAL = {PaymentStatus.CANCELED, PaymentStatus.SUCCEEDED, PaymentStatus.PROCESSING}
 
 
@@ -25,13 +28,23 @@ def request_cancellation(payment: Payment, work: Work, now_ms: int) -> PaymentCh
     data: dict[str, Any] = {
         "amount_minor": payment.amount_capturable_minor,
         "operation_key": work.operation_key,
-        "due_at_ms": now_ms + DUE_AFTER_MS,
+        "due_at_ms": first_due_ms(now_ms),
         "reason": work.order["reason"],
     }
     after, events = advance(
         payment, payment.id, [(EventType.CANCELLATION_REQUESTED, data)], work.context(now_ms)
     )
     return PaymentChange(payment.version, after, events, claim=work.claim)
+
+
+def record_answer(payment: Payment, answer: ProviderAnswer, context: Context) -> PaymentChange:
+    """Records what the provider said to the void of a cancellation.
+
+    Args: payment: with its cancellation pending.
+    """
+    if answer.status is ProviderStatus.REFUSED:
+        return record_refusal(payment, answer.message or REFUSED_MESSAGE, context)
+    return record_cancellation(payment, context)
 
 
 def record_cancellation(payment: Payment, context: Context) -> PaymentChange:

@@ -9,8 +9,13 @@ from shared.domain.events import EventType
 from shared.domain.fees import PLATFORM_RATES, PROVIDER_RATES
 from shared.domain.ledger import Journal
 from shared.domain.payment import Charge, Payment, PaymentStatus, unexpected_state
-from shared.domain.postings import Operation, post
-from shared.domain.work import DUE_AFTER_MS, Work
+from shared.domain.postings import Operation, operation_of, post
+from shared.domain.providers import ProviderAnswer, ProviderStatus
+from shared.domain.resolution import first_due_ms
+from shared.domain.reversal import reversal_draft
+from shared.domain.work import Work
+
+REFUSED_MESSAGE = "The capture was refused."
 
 
 def check_capture(payment: Payment, amount_minor: int | None) -> int:
@@ -33,17 +38,20 @@ def check_capture(payment: Payment, amount_minor: int | None) -> int:
 
 def request_capture(payment: Payment, amount_minor: int, work: Work, now_ms: int) -> PaymentChange:
     """Makes the intent to capture durable before the provider is called: Tx1."""
+    draft = requested_draft(amount_minor, work.operation_key, now_ms)
+    after, events = advance(payment, payment.id, [draft], work.context(now_ms))
+    return PaymentChange(payment.version, after, events, claim=work.claim)
+
+
+def requested_draft(amount_minor: int, operation_key: str | None, now_ms: int) -> Draft:
+    """Returns the event of the intent to capture."""
     data: Mapping[str, Any] = {
         "amount_minor": amount_minor,
-        "operation_key": work.operation_key,
-        "due_at_ms": now_ms + DUE_AFTER_MS,
+        "operation_key": operation_key,
+        "due_at_ms": first_due_ms(now_ms),
         "reason": None,
     }
-    after, events = advance(
-        payment, payment.id, [(EventType.CAPTURE_REQUESTED, data)], work.context(now_ms)
-    )
-    claim = work.claim if work.saga == "capture" else None
-    return PaymentChange(payment.version, after, events, claim=claim)
+    return EventType.CAPTURE_REQUESTED, data
 
 
 def captured_draft(payment: Payment, charge: Charge, amount_minor: int) -> Draft:
@@ -71,20 +79,32 @@ def captured_journals(
     return tuple(journal for journal in journals if journal is not None)
 
 
-def record_capture(payment: Payment, operation: Operation, context: Context) -> PaymentChange:
-    """Records that the provider captured what was requested: Tx2."""
+def record_answer(payment: Payment, answer: ProviderAnswer, context: Context) -> PaymentChange:
+    """Records what the provider said to a capture: Tx2.
+
+    Args: payment: with its capture pending.
+    Raises: InvariantError when it is not.
+    """
     if payment.pending is None:
         raise InvariantError(f"{payment.id} has no capture in progress")
-    amount = payment.pending.amount_minor
-    draft = captured_draft(payment, payment.latest_charge, amount)
+    if answer.status is not ProviderStatus.APPROVED:
+        return record_refusal(payment, answer.message or REFUSED_MESSAGE, context)
+    charge, amount = payment.latest_charge, payment.pending.amount_minor
+    draft = captured_draft(payment, charge, amount)
     after, events = advance(payment, payment.id, [draft], context)
+    operation = operation_of(payment, charge, context.now_ms)
     return PaymentChange(
         payment.version, after, events, captured_journals(payment, operation, amount)
     )
 
 
 def record_refusal(payment: Payment, message: str, context: Context) -> PaymentChange:
-    """Records that the provider refused to capture; the authorization stands."""
-    draft = (EventType.CAPTURE_REFUSED, {"message": message})
-    after, events = advance(payment, payment.id, [draft], context)
+    """Records that the provider did not capture.
+
+    A merchant's authorization stands; one that should have been captured at once is given back.
+    """
+    drafts: list[Draft] = [(EventType.CAPTURE_REFUSED, {"message": message})]
+    if payment.is_automatic:
+        drafts.append(reversal_draft(payment, context.now_ms))
+    after, events = advance(payment, payment.id, drafts, context)
     return PaymentChange(payment.version, after, events)

@@ -21,6 +21,7 @@ class EventType(StrEnum):
     PAYMENT_CAPTURED = "PaymentCaptured.v1"
     CANCELLATION_REQUESTED = "CancellationRequested.v1"
     CANCELLATION_REFUSED = "CancellationRefused.v1"
+    REVERSAL_REQUESTED = "ReversalRequested.v1"
     PAYMENT_CANCELED = "PaymentCanceled.v1"
     REFUND_REQUESTED = "RefundRequested.v1"
     REFUND_PENDING = "RefundPending.v1"

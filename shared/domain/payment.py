@@ -38,6 +38,15 @@ class RefundStatus(StrEnum):
     FAILED = "failed"
 
 
+class OperationKind(StrEnum):
+    """Work at the provider. A reversal gives an authorization back that was not recorded."""
+
+    AUTHORIZATION = "authorization"
+    CAPTURE = "capture"
+    CANCELLATION = "cancellation"
+    REVERSAL = "reversal"
+
+
 @dataclass(frozen=True, slots=True)
 class Charge:
     """One confirmation of a payment and what became of it.
@@ -71,8 +80,8 @@ class Charge:
 class Refund:
     """Money on its way back, or given back, to the card.
 
-    Args: due_at_ms: while pending, when somebody must look after it; None once it has ended.
-    provider_reference: None until the provider accepted it.
+    Args: due_at_ms: while pending, when it must be looked after, None when it waits for a person;
+    None once it has ended. provider_reference: None until the provider accepted it.
     """
 
     id: str
@@ -92,15 +101,18 @@ class Refund:
 class PendingOperation:
     """Work at the provider whose outcome is not recorded yet; it keeps other work out.
 
-    Args: kind: "authorization", "capture" or "cancellation". amount_minor: to be moved.
-    operation_key: as in Charge. due_at_ms: when somebody must look after it.
+    Args: kind: of the work. amount_minor: to be moved. operation_key: as in Charge.
+    requested_ms: when it began. due_at_ms: when it must be looked after, None when it waits for a
+    person. challenge: whether the customer was there to authenticate.
     """
 
-    kind: str
+    kind: OperationKind
     amount_minor: int
     operation_key: str | None
-    due_at_ms: int
+    requested_ms: int
+    due_at_ms: int | None
     reason: str | None = None
+    challenge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +167,33 @@ class Payment:
 
     @property
     def due_at_ms(self) -> int | None:
-        """When somebody must look after the payment: the first of all that is open on it."""
-        open_refunds = [r.due_at_ms for r in self.refunds if r.due_at_ms is not None]
-        pending = [self.pending.due_at_ms] if self.pending else []
-        return min([*open_refunds, *pending], default=None)
+        """When the payment must be looked after: the first of all that is open on it."""
+        dates = [refund.due_at_ms for refund in self.refunds]
+        if self.pending is not None:
+            dates.append(self.pending.due_at_ms)
+        return min((date for date in dates if date is not None), default=None)
+
+    @property
+    def is_automatic(self) -> bool:
+        """Tells whether what is authorized is captured at once."""
+        return self.capture_method != "manual"
+
+    def has_pending(self, kind: OperationKind) -> bool:
+        """Tells whether work of that kind is open."""
+        return self.pending is not None and self.pending.kind is kind
+
+    @property
+    def open_refunds(self) -> tuple[Refund, ...]:
+        """The refunds that have not ended."""
+        return tuple(r for r in self.refunds if r.status is RefundStatus.PENDING)
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Tells whether something is open that nobody will look after without being told."""
+        open_dates = [refund.due_at_ms for refund in self.open_refunds]
+        if self.pending is not None:
+            open_dates.append(self.pending.due_at_ms)
+        return None in open_dates
 
     @property
     def refunded_minor(self) -> int:
@@ -194,9 +229,13 @@ class Payment:
                 "payment_method_types": tuple(data["payment_method_types"]),
                 "charges": tuple(_charge_of(charge) for charge in data["charges"]),
                 "refunds": tuple(_refund_of(refund) for refund in data["refunds"]),
-                "pending": PendingOperation(**pending) if pending else None,
+                "pending": _pending_of(pending) if pending else None,
             }
         )
+
+
+def _pending_of(data: Mapping[str, Any]) -> PendingOperation:
+    return PendingOperation(**{**data, "kind": OperationKind(data["kind"])})
 
 
 def _charge_of(data: Mapping[str, Any]) -> Charge:
@@ -311,7 +350,12 @@ def _confirmed(payment: Payment, data: Data, event: Event) -> Payment:
         attempts=charge.attempt,
         last_operation_key=charge.operation_key,
         pending=PendingOperation(
-            "authorization", payment.amount_minor, charge.operation_key, data["due_at_ms"]
+            OperationKind.AUTHORIZATION,
+            payment.amount_minor,
+            charge.operation_key,
+            requested_ms=event.occurred_at_ms,
+            due_at_ms=data["due_at_ms"],
+            challenge=data["challenge"],
         ),
         next_action=None,
     )
@@ -373,15 +417,22 @@ def _declined(payment: Payment, data: Data, _: Event) -> Payment:
 
 
 def _outcome_unknown(payment: Payment, data: Data, _: Event) -> Payment:
+    if data["refund_id"] is not None:
+        return _with_refund(payment, data["refund_id"], due_at_ms=data["due_at_ms"])
     if payment.pending is None:
         raise InvariantError(f"{payment.id} has nothing pending to be unknown")
     return replace(payment, pending=replace(payment.pending, due_at_ms=data["due_at_ms"]))
 
 
-def _requested(kind: str) -> Callable[[Payment, Data, Event], Payment]:
-    def request(payment: Payment, data: Data, _: Event) -> Payment:
+def _requested(kind: OperationKind) -> Callable[[Payment, Data, Event], Payment]:
+    def request(payment: Payment, data: Data, event: Event) -> Payment:
         pending = PendingOperation(
-            kind, data["amount_minor"], data["operation_key"], data["due_at_ms"], data["reason"]
+            kind,
+            data["amount_minor"],
+            data["operation_key"],
+            requested_ms=event.occurred_at_ms,
+            due_at_ms=data["due_at_ms"],
+            reason=data["reason"],
         )
         return replace(payment, pending=pending, last_operation_key=data["operation_key"])
 
@@ -435,33 +486,35 @@ def _refund_requested(payment: Payment, data: Data, event: Event) -> Payment:
     return replace(payment, refunds=(*payment.refunds, refund))
 
 
-def _refund_ended(status: RefundStatus) -> Callable[[Payment, Data, Event], Payment]:
-    def end(payment: Payment, data: Data, _: Event) -> Payment:
-        refunds = tuple(
-            replace(
-                refund,
-                status=status,
-                due_at_ms=None,
-                provider_reference=data["provider_reference"],
-                failure_reason=data["failure_reason"],
-            )
-            if refund.id == data["refund_id"]
-            else refund
-            for refund in payment.refunds
-        )
-        return replace(payment, refunds=refunds)
-
-    return end
-
-
-def _refund_pending(payment: Payment, data: Data, _: Event) -> Payment:
+def _with_refund(payment: Payment, refund_id: str, **changes: Any) -> Payment:
     refunds = tuple(
-        replace(refund, due_at_ms=data["due_at_ms"], provider_reference=data["provider_reference"])
-        if refund.id == data["refund_id"]
-        else refund
+        replace(refund, **changes) if refund.id == refund_id else refund
         for refund in payment.refunds
     )
     return replace(payment, refunds=refunds)
+
+
+def _refund_pending(payment: Payment, data: Data, _: Event) -> Payment:
+    return _with_refund(
+        payment,
+        data["refund_id"],
+        due_at_ms=data["due_at_ms"],
+        provider_reference=data["provider_reference"],
+    )
+
+
+def _refund_ended(status: RefundStatus) -> Callable[[Payment, Data, Event], Payment]:
+    def end(payment: Payment, data: Data, _: Event) -> Payment:
+        return _with_refund(
+            payment,
+            data["refund_id"],
+            status=status,
+            due_at_ms=None,
+            provider_reference=data["provider_reference"],
+            failure_reason=data["failure_reason"],
+        )
+
+    return end
 
 
 def _settled(payment: Payment, _data: Data, _: Event) -> Payment:
@@ -477,11 +530,12 @@ _APPLY: Mapping[EventType, Callable[[Payment, Data, Event], Payment]] = {
     EventType.PAYMENT_AUTHORIZED: _authorized,
     EventType.PAYMENT_DECLINED: _declined,
     EventType.PAYMENT_OUTCOME_UNKNOWN: _outcome_unknown,
-    EventType.CAPTURE_REQUESTED: _requested("capture"),
+    EventType.CAPTURE_REQUESTED: _requested(OperationKind.CAPTURE),
     EventType.CAPTURE_REFUSED: _refused,
     EventType.PAYMENT_CAPTURED: _captured,
-    EventType.CANCELLATION_REQUESTED: _requested("cancellation"),
+    EventType.CANCELLATION_REQUESTED: _requested(OperationKind.CANCELLATION),
     EventType.CANCELLATION_REFUSED: _refused,
+    EventType.REVERSAL_REQUESTED: _requested(OperationKind.REVERSAL),
     EventType.PAYMENT_CANCELED: _canceled,
     EventType.REFUND_REQUESTED: _refund_requested,
     EventType.REFUND_PENDING: _refund_pending,

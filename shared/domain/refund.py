@@ -7,7 +7,8 @@ from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
 from shared.domain.postings import operation_of, post
 from shared.domain.providers import ProviderAnswer, ProviderStatus
-from shared.domain.work import DUE_AFTER_MS, Work
+from shared.domain.resolution import first_due_ms, next_look_ms, record_unknown
+from shared.domain.work import Work
 
 REFUNDS_MAX = 100
 
@@ -51,7 +52,7 @@ def request_refund(payment: Payment, amount_minor: int, work: Work, now_ms: int)
         "reason": order["reason"],
         "metadata": order["metadata"],
         "operation_key": work.operation_key,
-        "due_at_ms": now_ms + DUE_AFTER_MS,
+        "due_at_ms": first_due_ms(now_ms),
     }
     after, events = advance(
         payment, payment.id, [(EventType.REFUND_REQUESTED, data)], work.context(now_ms)
@@ -70,10 +71,11 @@ def request_refund(payment: Payment, amount_minor: int, work: Work, now_ms: int)
 
 
 def record_answer(
-    payment: Payment, refund_id: str, answer: ProviderAnswer, context: Context
+    payment: Payment, refund_id: str, answer: ProviderAnswer | None, context: Context
 ) -> PaymentChange | None:
     """Records what the provider says of a refund: Tx2, and each time that it is looked up.
 
+    Args: answer: None when it was asked and did not say.
     Returns: None when this is recorded already.
     Raises: InvariantError when the refund does not exist.
     """
@@ -81,6 +83,8 @@ def record_answer(
     if refund is None:
         raise InvariantError(f"{refund_id} is not reserved")
     is_open = refund.status is RefundStatus.PENDING
+    if answer is None:
+        return record_unknown(payment, context, refund_id) if is_open else None
     if answer.status is ProviderStatus.RETURNED and refund.status is RefundStatus.SUCCEEDED:
         return _end(payment, refund, EventType.REFUND_RETURNED, answer, context)
     if not is_open:
@@ -105,12 +109,13 @@ def record_failure(payment: Payment, refund_id: str, context: Context) -> Paymen
 def _keep_pending(
     payment: Payment, refund: Refund, answer: ProviderAnswer, context: Context
 ) -> PaymentChange | None:
-    if refund.provider_reference is not None:
+    is_known = refund.provider_reference is not None
+    if is_known and refund.due_at_ms is not None and refund.due_at_ms > context.now_ms:
         return None
     data = {
         "refund_id": refund.id,
         "provider_reference": answer.reference,
-        "due_at_ms": context.now_ms + DUE_AFTER_MS,
+        "due_at_ms": next_look_ms(refund.created_ms, context.now_ms),
     }
     after, events = advance(payment, payment.id, [(EventType.REFUND_PENDING, data)], context)
     return PaymentChange(payment.version, after, events)

@@ -13,14 +13,12 @@ from shared.domain.errors import (
     VersionConflictError,
 )
 from shared.domain.idempotency import Claim
-from shared.domain.payment import Payment
+from shared.domain.payment import OperationKind, Payment
 from shared.domain.saga import Outcome
 
 if TYPE_CHECKING:
     from shared.domain.ports import PaymentStore
 
-# How long an operation may be unrecorded before somebody must look after it.
-DUE_AFTER_MS = 60_000
 _COMMIT_ATTEMPTS_MAX = 5
 
 
@@ -158,3 +156,15 @@ def commit_latest(
         else:
             return change.payment
     raise VersionConflictError(f"{payment.id} changes too often; try again")
+
+
+def commit_pending(
+    payments: "PaymentStore",
+    payment: Payment,
+    kind: OperationKind,
+    decide: Callable[[Payment], PaymentChange | None],
+) -> Payment:
+    """Commits as `commit_latest` does, as long as work of that kind is open on the payment."""
+    return commit_latest(
+        payments, payment, lambda current: decide(current) if current.has_pending(kind) else None
+    )

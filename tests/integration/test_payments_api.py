@@ -10,8 +10,8 @@ from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.idempotency import LEASE_MS, RETENTION_S
 from shared.domain.payment import rebuild
+from shared.domain.resolution import PROBES_AFTER_MS
 from shared.domain.sandbox_network import Notice, Operation
-from shared.domain.work import DUE_AFTER_MS
 from tests.support.faults import crash_before, fail_provider, watch
 from tests.support.world import CARD, Answer, Merchant, World
 
@@ -702,7 +702,7 @@ def test_refund_of_unknown_outcome_is_pending_and_due(world: World, merchant: Me
     answer = refund(world, merchant, payment_intent=intent["id"])
     # then: somebody will look after it
     assert (answer.status, answer.body["status"]) == (200, "pending")
-    assert world.load(intent["id"]).due_at_ms == world.clock.now_ms() + DUE_AFTER_MS
+    assert world.load(intent["id"]).due_at_ms == world.clock.now_ms() + PROBES_AFTER_MS[0]
     world.check()
 
 

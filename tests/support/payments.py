@@ -46,6 +46,7 @@ CONFIRMED: Draft = (
         "provider": "sandbox",
         "operation_key": None,
         "due_at_ms": 1_790_000_060_000,
+        "challenge": True,
     },
 )
 _VERDICT: dict[str, Any] = {
@@ -69,7 +70,10 @@ DECLINED: Draft = (
     },
 )
 ACTION_REQUIRED: Draft = (EventType.PAYMENT_ACTION_REQUIRED, {"next_action": {"type": "x"}})
-OUTCOME_UNKNOWN: Draft = (EventType.PAYMENT_OUTCOME_UNKNOWN, {"due_at_ms": 1_790_000_120_000})
+OUTCOME_UNKNOWN: Draft = (
+    EventType.PAYMENT_OUTCOME_UNKNOWN,
+    {"refund_id": None, "due_at_ms": 1_790_000_120_000},
+)
 CAPTURED: Draft = (
     EventType.PAYMENT_CAPTURED,
     {"amount_minor": 1500, "platform_fee_minor": 74},

@@ -107,6 +107,7 @@ SILENT_DRAFTS: tuple[Draft, ...] = (
     (EventType.CAPTURE_REFUSED, {"message": "no"}),
     CANCELLATION_REQUESTED,
     (EventType.CANCELLATION_REFUSED, {"message": "no"}),
+    (EventType.REVERSAL_REQUESTED, CAPTURE_REQUESTED[1]),
     SETTLED,
     REFUND_PENDING,
 )

@@ -1,0 +1,84 @@
+"""Resolution: when somebody looks after an operation whose outcome is not recorded.
+
+Every operation at a provider is due from its first transaction on. Whoever looks after it asks the
+provider by our own reference, and never concludes from silence that nothing happened.
+"""
+
+from shared.domain.changes import Context, PaymentChange, advance
+from shared.domain.errors import InvariantError
+from shared.domain.events import EventType
+from shared.domain.payment import OperationKind, Payment
+
+SECOND_MS = 1_000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+# By then the request that began the operation has ended, whatever became of it.
+_DUE_AFTER_MS = MINUTE_MS
+# Times after the operation was requested at which the provider is asked; then a person is.
+PROBES_AFTER_MS = (
+    2 * SECOND_MS,
+    10 * SECOND_MS,
+    30 * SECOND_MS,
+    2 * MINUTE_MS,
+    10 * MINUTE_MS,
+    HOUR_MS,
+    6 * HOUR_MS,
+    22 * HOUR_MS,
+    DAY_MS,
+    2 * DAY_MS,
+    3 * DAY_MS,
+)
+# Providers remember an idempotency key for a day: later the same request would be a new one.
+RESEND_UNTIL_MS = 23 * HOUR_MS
+# A bank may take days to pay a refund that the provider accepted.
+REFUND_PENDING_MAX_MS = 30 * DAY_MS
+
+
+def first_due_ms(now_ms: int) -> int:
+    """Returns when an operation that is requested now is due."""
+    return now_ms + _DUE_AFTER_MS
+
+
+def next_probe_ms(requested_ms: int, now_ms: int) -> int | None:
+    """Returns when to ask next, or None when it is a person's turn."""
+    probes = (requested_ms + after for after in PROBES_AFTER_MS)
+    return next((probe for probe in probes if probe > now_ms), None)
+
+
+def next_look_ms(requested_ms: int, now_ms: int) -> int | None:
+    """Returns when to look next for the end of a refund that the provider accepted."""
+    probe = next_probe_ms(requested_ms, now_ms)
+    if probe is None and now_ms < requested_ms + REFUND_PENDING_MAX_MS:
+        return now_ms + DAY_MS
+    return probe
+
+
+def may_resend(requested_ms: int, now_ms: int) -> bool:
+    """Tells whether the same request under the same key is still the same to the provider."""
+    return now_ms < requested_ms + RESEND_UNTIL_MS
+
+
+def record_unknown(
+    payment: Payment, context: Context, refund_id: str | None = None
+) -> PaymentChange:
+    """Records that a provider was asked and did not say what became of it, and when to ask next.
+
+    Args: refund_id: of the refund that it was asked about, None for the payment's own operation.
+    Raises: InvariantError when there is no such operation.
+    """
+    refund = payment.refund(refund_id) if refund_id else None
+    pending = payment.pending
+    if refund is not None:
+        requested_ms = refund.created_ms
+    elif pending is not None and refund_id is None:
+        requested_ms = pending.requested_ms
+    else:
+        raise InvariantError(f"{payment.id} has no operation that is unknown")
+    data = {"refund_id": refund_id, "due_at_ms": next_probe_ms(requested_ms, context.now_ms)}
+    draft = (EventType.PAYMENT_OUTCOME_UNKNOWN, data)
+    after, events = advance(payment, payment.id, [draft], context)
+    asked = refund_id is None and payment.has_pending(OperationKind.AUTHORIZATION)
+    used = payment.latest_charge.card.stored_token if asked else None
+    return PaymentChange(payment.version, after, events, verification_used=used)
