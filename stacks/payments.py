@@ -17,7 +17,12 @@ from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import WorkQueue
 from stacks.constructs.saga import SagaMachine
 from stacks.data import Books
-from stacks.network import CardNetwork, operators_network
+from stacks.network import (
+    NOTICES_BATCH,
+    NOTICES_TIMEOUT_S,
+    SandboxNetworkStack,
+    operators_network,
+)
 from stacks.stage import Assets, StageConfig
 from stacks.vault import VaultStack
 
@@ -53,7 +58,7 @@ class Surroundings:
 
     books: Books
     vault: VaultStack
-    sandbox: CardNetwork | None
+    sandbox: SandboxNetworkStack | None
     alarms: sns.ITopic
 
 
@@ -71,13 +76,15 @@ class PaymentsStack(FarthingStack):
     ) -> None:
         super().__init__(scope, "Payments", stage=stage, region=region)
         self._given = given
-        self._network = given.sandbox or operators_network(self)
+        self._network = given.sandbox.network if given.sandbox else operators_network(self)
         self._make = FunctionMaker(self, stage, assets)
         self.api = FarthingApi(self, "Api", stage=stage, local_name="api")
         machines = self._machines(self._steps())
         tokenize = self._tokenize_card()
         self._api_payments(machines, tokenize)
         self._api_families(tokenize)
+        if given.sandbox is not None:
+            self._receive_notices(given.sandbox.notices)
         self.tell("ApiId", self.api.api.api_id)
         self.tell("ApiUrl", self.api.base_url)
         self.tell("TokenizeFunctionName", tokenize.function.function_name)
@@ -268,6 +275,20 @@ class PaymentsStack(FarthingStack):
         self._given.vault.allow_deleting(function)
         function.function.add_event_source(
             sources.SqsEventSource(queue.queue, batch_size=10, report_batch_item_failures=True)
+        )
+
+    def _receive_notices(self, notices: WorkQueue) -> None:
+        function = self._make.make(
+            "receive_notices",
+            timeout_s=NOTICES_TIMEOUT_S,
+            environment={**self._given.books.environment, **self._network.environment},
+        )
+        self._given.books.change_payments(function)
+        self._network.allow_calls(function)
+        function.function.add_event_source(
+            sources.SqsEventSource(
+                notices.queue, batch_size=NOTICES_BATCH, report_batch_item_failures=True
+            )
         )
 
     def _local_only_environment(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from tests.support.synthesis import ROOT, Platform
 
 FUNCTION = "AWS::Lambda::Function"
 VAULT_FUNCTIONS = {"tokenize_card", "authorize_payment", "delete_card_verification"}
-SANDBOX_FUNCTIONS = {"sandbox_network", "api_test_helpers"}
+SANDBOX_FUNCTIONS = {"sandbox_network", "api_test_helpers", "receive_notices"}
 
 
 def functions(platform: Platform) -> dict[str, dict[str, Any]]:

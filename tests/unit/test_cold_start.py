@@ -17,6 +17,7 @@ CONSUMERS = {
     "delete_card_verification",
     "deliver_webhook",
     "detect_duplicates",
+    "receive_notices",
     "relay_events",
     "sandbox_network",
     "settle_payment",
