@@ -110,9 +110,11 @@ class Deliverer:
             self._log.delivered(delivery.event, delivery.endpoint)
             return {**facts, "outcome": "endpoint_gone"}
         _require_same_owner(event, endpoint)
-        status = self._post(event, endpoint)
-        if not 200 <= status < 300:
-            raise TransientError(f"The endpoint {endpoint.id} answered {status} to {event.id}.")
+        try:
+            status = self._post(event, endpoint)
+        except PaymentError:
+            self._log.tried(delivery.event, delivery.endpoint)
+            raise
         self._log.delivered(delivery.event, delivery.endpoint)
         return {**facts, "outcome": "delivered", "status": status}
 
@@ -126,7 +128,10 @@ class Deliverer:
             "Stripe-Signature": signature_header(endpoint.data["secret"], body, timestamp_s),
             "User-Agent": USER_AGENT,
         }
-        return self._sender.post(endpoint.data["url"], body, headers)
+        status = self._sender.post(endpoint.data["url"], body, headers)
+        if not 200 <= status < 300:
+            raise TransientError(f"The endpoint {endpoint.id} answered {status} to {event.id}.")
+        return status
 
 
 def _require_same_owner(event: Document, endpoint: Document) -> None:

@@ -1,4 +1,4 @@
-"""Who was told of an event: a set of endpoint ids on the event object's own item."""
+"""Who was told of an event, and tried to be: sets of endpoint ids on the event object's item."""
 
 from typing import TYPE_CHECKING
 
@@ -18,15 +18,23 @@ class DynamoDeliveryLog:
         self._client = client
         self._table = table
 
+    def tried(self, event_id: str, endpoint_id: str) -> None:
+        """Adds an endpoint that did not take it yet."""
+        self._add("tried", event_id, endpoint_id)
+
     def delivered(self, event_id: str, endpoint_id: str) -> None:
         """Adds an endpoint that was told."""
+        self._add("delivered", event_id, endpoint_id)
+
+    def _add(self, name: str, event_id: str, endpoint_id: str) -> None:
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"pk": {"S": event_id}, "sk": {"S": "OBJECT"}},
-                UpdateExpression="ADD delivered :endpoints",
+                UpdateExpression="ADD #name :endpoints",
                 # An event that expired meanwhile must not come back as a fragment.
                 ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeNames={"#name": name},
                 ExpressionAttributeValues={":endpoints": {"SS": [endpoint_id]}},
             )
         except ClientError as error:

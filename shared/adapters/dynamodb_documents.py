@@ -129,16 +129,20 @@ def _document(item: Mapping[str, Any]) -> Document:
         livemode=item["livemode"]["BOOL"],
         version=int(item["version"]["N"]),
         created_ms=int(item["created_ms"]["N"]),
-        data={**data, **_pending_webhooks(item, data)},
+        data={**data, **_deliveries(item, data)},
         expires_at_s=int(item["expires_at"]["N"]) if "expires_at" in item else None,
     )
 
 
-def _pending_webhooks(item: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, int]:
-    """Counts who is still to be told of an event; see DynamoDeliveryLog."""
-    if "delivered" not in item:
+def _deliveries(item: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Says who is still to be told of an event, and who was tried; see DynamoDeliveryLog."""
+    told, tried = (set(item.get(name, {}).get("SS", ())) for name in ("delivered", "tried"))
+    if not told | tried:
         return {}
-    return {"pending_webhooks": len(set(data["endpoints"]) - set(item["delivered"]["SS"]))}
+    return {
+        "pending_webhooks": len(set(data["endpoints"]) - told),
+        "tried": sorted(told | tried),
+    }
 
 
 def document_of_image(image: Mapping[str, Any]) -> Document:

@@ -234,6 +234,9 @@ def _charged_once(seen: Observation) -> Iterable[str]:
     taken = sum(charge.captured_minor for charge in captured)
     if len(captured) > 1:
         yield f"{len(captured)} charges are captured: {[charge.id for charge in captured]}"
+    approved = [charge.id for charge in payment.charges if charge.status is ChargeStatus.SUCCEEDED]
+    if len(approved) > 1:
+        yield f"{len(approved)} charges succeeded: {approved}"
     if taken != payment.received_minor:
         yield f"{payment.received_minor} is received and {taken} is captured"
     for charge in captured:
@@ -393,10 +396,14 @@ def _no_hold_left(seen: Observation) -> Iterable[str] | None:
 
 @dataclass(slots=True)
 class _Moved:
-    """What a card network did under one reference."""
+    """What a card network did under one reference.
 
-    reserved_minor: int = 0
-    taken_minor: int = 0
+    Args: unfounded_minor: captured without an authorization of it.
+    """
+
+    reserved_minor: int
+    taken_minor: int
+    unfounded_minor: int = 0
 
     @classmethod
     def of(cls, movements: Iterable[Movement]) -> "_Moved":
@@ -405,11 +412,12 @@ class _Moved:
             sums[movement.operation] += movement.amount_minor
         authorized = sums[Operation.AUTHORIZATION]
         taken = sums[Operation.SALE] + sums[Operation.CAPTURE] - sums[Operation.REFUND]
+        unfounded = max(0, sums[Operation.CAPTURE] - authorized)
         if not authorized:
             # A sale is voided by giving back what was not refunded.
-            return cls(0, taken - sums[Operation.VOID])
+            return cls(0, taken - sums[Operation.VOID], unfounded)
         is_over = sums[Operation.CAPTURE] or sums[Operation.VOID]
-        return cls(0 if is_over else authorized, taken)
+        return cls(0 if is_over else authorized, taken, unfounded)
 
 
 def _network_agrees(seen: Observation) -> Iterable[str] | None:
@@ -441,6 +449,8 @@ def _differences(payment: PaymentFacts, network: tuple[Movement, ...]) -> Iterat
                 f"{charge.id}: the network has reserved {moved.reserved_minor}, "
                 f"not {_bounds(reserved)}"
             )
+        if moved.unfounded_minor:
+            yield f"{charge.id}: the network has captured {moved.unfounded_minor} unauthorized"
         currencies = {movement.currency for movement in movements} - {payment.currency}
         if currencies and (moved.taken_minor or moved.reserved_minor):
             yield f"{charge.id}: in {sorted(currencies)} instead of {payment.currency}"

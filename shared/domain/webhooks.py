@@ -31,7 +31,10 @@ class Delivery:
 
 
 class DeliveryLog(Protocol):
-    """Remembers of each event who was told."""
+    """Remembers of each event who was told, and whom somebody tried to tell."""
+
+    def tried(self, event_id: str, endpoint_id: str) -> None:
+        """Adds an endpoint that did not take it yet; the same again changes nothing."""
 
     def delivered(self, event_id: str, endpoint_id: str) -> None:
         """Adds an endpoint that was told, or is gone; the same again changes nothing."""

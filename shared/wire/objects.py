@@ -187,7 +187,7 @@ def event(document: Document) -> Json:
 
     `Document.data` of an event: {"type", "data": {"object", "previous_attributes"?}, "request":
     {"id", "idempotency_key"} or None, "pending_webhooks", "endpoints": ids of those that are
-    told, which are the platform's business}.
+    told, which are the platform's business, "tried": of those that were sent it}.
     """
     data = document.data
     request = data.get("request")

@@ -80,6 +80,11 @@ class World:
         count: int = event.data["pending_webhooks"]
         return count
 
+    def tried(self) -> list[str]:
+        event = self.documents.get(self.event.id)
+        assert event is not None
+        return list(event.data.get("tried", ()))
+
     def announce(self, *endpoints: str) -> None:
         """Stores the event and sends what the bus sends of it."""
         self.event = self.happen(*endpoints)
@@ -161,7 +166,9 @@ def test_endpoint_that_fails_is_tried_again_alone(world: World) -> None:
         world.endpoint("we_bad", bad)
         world.announce("we_good", "we_bad")
         world.run()
+        assert world.tried() == []
         assert len(world.run()["batchItemFailures"]) == 1
+    assert world.tried() == ["we_bad", "we_good"]
     (left,) = world.receive()
     assert json.loads(left["Body"]) == {"event": world.event.id, "endpoint": "we_bad"}
     assert world.pending() == 1
