@@ -26,7 +26,12 @@ LAMBDA_PYTHON = (3, 13)
 LAMBDA_PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_28_aarch64", "manylinux_2_34_aarch64")
 # The AWS services that runtime code calls; the layer holds no other service's model.
 SERVICES = ("dynamodb", "events", "kms", "lambda", "secretsmanager", "sqs", "stepfunctions", "sts")
-VAULT_FUNCTIONS = ("tokenize_card", "authorize_payment", "delete_card_verification")
+VAULT_FUNCTIONS = (
+    "tokenize_card",
+    "authorize_payment",
+    "delete_card_verification",
+    "resolve_payment",
+)
 NETWORK_FUNCTIONS = ("sandbox_network",)
 VAULT_MODULES = (
     "shared/adapters/dynamodb_verifications.py",

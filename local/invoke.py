@@ -29,6 +29,7 @@ from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite
 from shared.domain.events import Event, EventType
 from shared.domain.payment import Payment
+from shared.domain.saga import SAGAS
 from shared.edge.auth import key_record_id
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def stage() -> Iterator["DynamoDBClient"]:
         "TOKENIZE_FUNCTION_NAME": "tokenize_card",
         "POWERTOOLS_SERVICE_NAME": "farthing",
     }
-    for saga in ("pay", "capture", "cancel", "refund"):
+    for saga in SAGAS:
         arn = f"arn:aws:states:{REGION}:000000000000:stateMachine:{saga}"
         facts[f"{saga.upper()}_MACHINE_ARN"] = arn
     os.environ.update(facts)

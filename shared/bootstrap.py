@@ -8,7 +8,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
-from shared.adapters.dynamodb_payments import DynamoLedgerStore, DynamoPaymentStore
+from shared.adapters.dynamodb_payments import (
+    DynamoDueIndex,
+    DynamoLedgerStore,
+    DynamoPaymentStore,
+)
 from shared.adapters.system import SystemClock, SystemEntropy
 from shared.config import Settings
 from shared.observability import logger
@@ -28,7 +32,6 @@ ATTEMPTS_MAX = 2
 SAGA_READ_TIMEOUT_S = 27
 # A function that is asked may have to start first.
 COLD_FUNCTION_TIMEOUT_S = 10
-SAGA_NAMES = ("pay", "capture", "cancel", "refund")
 
 settings = functools.cache(Settings)
 clock = functools.cache(SystemClock)
@@ -88,6 +91,12 @@ def payments() -> DynamoPaymentStore:
 
 
 @functools.cache
+def due_index() -> DynamoDueIndex:
+    """Composes the index of payments to look after."""
+    return DynamoDueIndex(dynamodb(), settings()["PAYMENTS_TABLE"])
+
+
+@functools.cache
 def ledger() -> DynamoLedgerStore:
     """Composes the ledger."""
     return DynamoLedgerStore(dynamodb(), settings()["LEDGER_TABLE"])
@@ -135,8 +144,9 @@ def sagas() -> "StepFunctionsRunner":
         # StartSyncExecution has a host of its own, which a local endpoint does not answer under.
         inject_host_prefix=not settings().flag("LOCAL_LOOPBACK"),
     )
-    machines = {name: settings()[f"{name.upper()}_MACHINE_ARN"] for name in SAGA_NAMES}
-    return StepFunctionsRunner(client("stepfunctions", config), machines)
+    return StepFunctionsRunner(
+        client("stepfunctions", config), lambda saga: settings()[f"{saga.upper()}_MACHINE_ARN"]
+    )
 
 
 @functools.cache

@@ -4,6 +4,7 @@ Each function reads the settings of the half it uses: sealing, opening or deleti
 """
 
 import functools
+import importlib
 from typing import TYPE_CHECKING
 
 from shared import bootstrap
@@ -21,6 +22,12 @@ PRODUCTION = "production"
 def is_production() -> bool:
     """Tells whether this stage holds real cards, and so knows no test cards by name."""
     return bootstrap.settings().stage == PRODUCTION
+
+
+def start_vault() -> None:
+    """Loads the cipher while a Lambda environment starts, when it has the most processor time."""
+    if bootstrap.settings().is_lambda:
+        importlib.import_module("shared.adapters.vault_kms")
 
 
 @functools.cache

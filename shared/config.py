@@ -3,6 +3,9 @@
 import os
 from collections.abc import Mapping
 
+# The index of payments with a due date, as its table's stack and its reader name it.
+DUE_INDEX = "due"
+
 
 class Settings:
     """Reads named settings; a missing one fails at the first use with its name.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
+from shared.config import DUE_INDEX
 from stacks.base import FarthingStack
 from stacks.constructs.function import FarthingFunction
 from stacks.constructs.tables import (
@@ -18,6 +19,14 @@ from stacks.constructs.tables import (
     keyed_table,
 )
 from stacks.stage import StageConfig
+
+# Sparse: only what somebody must look after has the attributes, for the time that it is open.
+DUE = dynamodb.GlobalSecondaryIndexPropsV2(
+    index_name=DUE_INDEX,
+    partition_key=dynamodb.Attribute(name="due_shard", type=dynamodb.AttributeType.STRING),
+    sort_key=dynamodb.Attribute(name="due_at", type=dynamodb.AttributeType.NUMBER),
+    projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,10 @@ class Books:
         """Lets a function read payments by id, many at once."""
         function.allow(GET_MANY, self.payments.table_arn)
 
+    def find_due(self, function: FarthingFunction) -> None:
+        """Lets a function find payments past their date."""
+        function.allow(QUERY, f"{self.payments.table_arn}/index/{DUE_INDEX}")
+
     def change_payments(self, function: FarthingFunction) -> None:
         """Lets a function commit changes of payments with their journals."""
         function.allow(GET + PUT, self.payments.table_arn)
@@ -95,7 +108,7 @@ class DataStack(FarthingStack):
     def __init__(self, scope: Construct, *, stage: StageConfig, region: str) -> None:
         super().__init__(scope, "Data", stage=stage, region=region, is_stateful=True)
         self.books = Books(
-            payments=keyed_table(self, "Payments", has_stream=True),
+            payments=keyed_table(self, "Payments", has_stream=True, indexes=[DUE]),
             objects=keyed_table(self, "Objects", has_stream=True, has_ttl=True),
             ledger=keyed_table(self, "Ledger"),
             idempotency=keyed_table(self, "Idempotency", has_sort_key=False, has_ttl=True),

@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from shared.domain.saga import SAGAS
+from shared.domain.saga import RESOLVE, SAGAS
 from stacks.base import FarthingStack
 from stacks.constructs import asl
 from stacks.constructs.alarms import alarm_on, line_metric
@@ -16,6 +16,7 @@ from stacks.constructs.api import DEFAULT_ROUTE, FarthingApi
 from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import WorkQueue
 from stacks.constructs.saga import SagaMachine
+from stacks.constructs.schedule import Schedule
 from stacks.data import Books
 from stacks.network import (
     NOTICES_BATCH,
@@ -31,6 +32,9 @@ API_TIMEOUT_S = 29
 VERIFICATION_TIMEOUT_S = 10
 VERIFICATION_RETENTION = Duration.minutes(10)
 
+RESOLVE_STEP = "resolve_payment"
+SWEEP_INTERVAL_MINUTES = 1
+SWEEP_TIMEOUT_S = 55
 # Steps that change the books, and those of them that ask the card network. The others,
 # validate_payment and score_fraud, decide on the saga's state alone and may do nothing.
 BOOK_STEPS = frozenset(
@@ -41,13 +45,14 @@ BOOK_STEPS = frozenset(
         "release_funds",
         "void_authorization",
         "refund_capture",
+        RESOLVE_STEP,
     }
 )
 NETWORK_STEPS = BOOK_STEPS - {"reserve_funds", "release_funds"}
 UNRESOLVED_METRIC = "UnresolvedOperations"
 # Steps whose transactions make payments, charges or refunds findable, and those that are a
 # request's first write, which claims its idempotency key.
-LISTING_STEPS = frozenset({"reserve_funds", "authorize_payment", "release_funds"})
+LISTING_STEPS = frozenset({"reserve_funds", "authorize_payment", "release_funds", RESOLVE_STEP})
 CLAIMING_STEPS = frozenset({"reserve_funds", "capture_payment", "void_authorization"})
 VAULT_STEP = "authorize_payment"
 
@@ -80,6 +85,7 @@ class PaymentsStack(FarthingStack):
         self._make = FunctionMaker(self, stage, assets)
         self.api = FarthingApi(self, "Api", stage=stage, local_name="api")
         machines = self._machines(self._steps())
+        self._sweep_due(machines[RESOLVE.name])
         tokenize = self._tokenize_card()
         self._api_payments(machines, tokenize)
         self._api_families(tokenize)
@@ -110,7 +116,9 @@ class PaymentsStack(FarthingStack):
             environment |= self._network.environment
         if name == VAULT_STEP:
             environment |= given.vault.opening_environment
-        code = "vault" if name == VAULT_STEP else "platform"
+        if name == RESOLVE_STEP:
+            environment |= given.vault.deleting_environment
+        code = "vault" if name in {VAULT_STEP, RESOLVE_STEP} else "platform"
         step = self._make.make(name, timeout_s=timeout_s, environment=environment, code=code)
         if name in BOOK_STEPS:
             given.books.change_payments(step)
@@ -122,6 +130,8 @@ class PaymentsStack(FarthingStack):
             self._network.allow_calls(step)
         if name == VAULT_STEP:
             given.vault.allow_opening(step)
+        if name == RESOLVE_STEP:
+            given.vault.allow_deleting(step)
         return step
 
     def _alarm_on_undo(self, function: FarthingFunction) -> None:
@@ -143,6 +153,24 @@ class PaymentsStack(FarthingStack):
             )
             for name, saga in SAGAS.items()
         }
+
+    def _sweep_due(self, resolve: SagaMachine) -> None:
+        """Has every payment past its date looked after, whoever forgot it."""
+        function = self._make.make(
+            "sweep_due",
+            timeout_s=SWEEP_TIMEOUT_S,
+            environment={
+                "PAYMENTS_TABLE": self._given.books.payments.table_name,
+                "RESOLVE_MACHINE_ARN": resolve.machine.state_machine_arn,
+                **self._local_only_environment(),
+            },
+        )
+        self._given.books.find_due(function)
+        resolve.allow_start(function)
+        Schedule(self, "Sweep", function=function, minutes=SWEEP_INTERVAL_MINUTES)
+        metric = function.function.metric_errors(period=Duration.minutes(1), statistic="Sum")
+        what = "Payments past their date are not found: repair the sweeper."
+        alarm_on(function, "Errors", metric, self._given.alarms, what, threshold=1, periods=3)
 
     def _api_payments(self, machines: dict[str, SagaMachine], tokenize: FarthingFunction) -> None:
         """Makes the only caller of the sagas; it also commits what needs no card network."""

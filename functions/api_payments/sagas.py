@@ -7,16 +7,18 @@ from typing import Any
 from shared.domain.errors import (
     KeyInUseError,
     RejectedError,
+    TransientError,
     UnknownOutcomeError,
     VersionConflictError,
 )
 from shared.domain.payment import Payment
 from shared.domain.ports import PaymentStore, SagaRunner
-from shared.domain.saga import REFUND, Outcome, Saga
-from shared.domain.work import Work, is_same_request
+from shared.domain.saga import REFUND, RESOLVE, Outcome, Saga
+from shared.domain.work import Work, is_same_request, resolve_input
 from shared.edge.api import Reply, Request
+from shared.observability import logger
 from shared.wire import payments as wire
-from shared.wire.errors import error_body
+from shared.wire.errors import RequestError, error_body
 
 Answer = Callable[[Payment], Reply]
 
@@ -71,6 +73,7 @@ class SagaStarter:
                 payment = Payment.of(result["payment"])
                 if not _shows(payment, work):
                     raise UnknownOutcomeError("The request was not carried out.")
+                self._look_after(payment)
                 return answer(payment)
             case _:
                 return self._as_it_stands(work, answer)
@@ -84,8 +87,20 @@ class SagaStarter:
         payment = self.payments.load(work.payment_id)
         if payment is None or payment.account != work.account or not _shows(payment, work):
             raise UnknownOutcomeError("The payment's outcome is not known yet.")
+        self._look_after(payment)
         reply = answer(payment)
         return Reply(reply.status, reply.body, began=False)
+
+    def _look_after(self, payment: Payment) -> None:
+        """Has what is open on a payment ended behind the request's back."""
+        if payment.due_at_ms is None:
+            return
+        name = f"{payment.id}-{payment.version}"
+        try:
+            self.runner.start(RESOLVE.name, name, resolve_input(payment.id))
+        except TransientError:
+            # The sweeper finds it by its date.
+            logger.warning("nobody looks after a payment yet", payment=payment.id)
 
 
 def _shows(payment: Payment, work: Work) -> bool:
@@ -104,10 +119,11 @@ def _refused(result: Mapping[str, Any], work: Work) -> Reply:
     error, before = result["error"], work.order.get("before")
     if error["code"] == "payment_intent_unexpected_state" and before is not None:
         # Stripe shows the state that does not allow it.
-        shown = wire.payment_intent(Payment.of(before))
-        kind, message = "invalid_request_error", error["message"]
-        body = error_body(kind, message, code=error["code"], payment_intent=shown)
-        return Reply(400, body, began=result["began"])
+        raise RequestError(
+            error["message"],
+            code=error["code"],
+            payment_intent=wire.payment_intent(Payment.of(before)),
+        )
     if not result["began"]:
         raise RejectedError(error["message"], code=error["code"], param=error["param"])
     is_card_error = error["code"] == "processing_error"

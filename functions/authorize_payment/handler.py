@@ -87,6 +87,7 @@ def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) 
 
 
 bootstrap.start_provider()
+bootstrap_vault.start_vault()
 handler = step(
     lambda state: run(
         state,

@@ -109,6 +109,7 @@ def _capture(
     return refused(error, began=True)
 
 
+bootstrap.start_provider()
 handler = step(
     lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
 )

@@ -71,6 +71,7 @@ def _undo(
     return {**done(payment, Outcome.UNDONE), "reversed_minor": reversed_minor}
 
 
+bootstrap.start_provider()
 handler = step(
     lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
 )

@@ -51,6 +51,9 @@ def _described(alias: str, account: str) -> dict[str, Any] | None:
     return card
 
 
+bootstrap_vault.start_vault()
+
+
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any] | None:
     """Handles an HTTP request, or the description of a test card."""
     if "describe_alias" in event:

@@ -133,6 +133,7 @@ def _was_blocked(state: Mapping[str, Any]) -> bool:
     return score is not None and score["outcome"] == Outcome.BLOCK
 
 
+bootstrap.start_provider()
 handler = step(
     lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
 )

@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from shared.adapters import dynamodb
+from shared.config import DUE_INDEX
 from shared.domain.announcements import SILENT
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Scope
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 STATE = "STATE"
+# A key of the index takes 1,000 writes/s: 64 take a region's 20,000 payments/s, twice each.
+DUE_SHARDS = 64
 _EVENT_PREFIX = "EV#"
 # A page holds up to 1 MB, some 1,500 journals.
 _JOURNAL_PAGES_MAX = 200
@@ -115,7 +119,12 @@ def _state(change: PaymentChange) -> dict[str, Any]:
     }
     if payment.due_at_ms is not None:
         item["due_at"] = {"N": str(payment.due_at_ms)}
+        item["due_shard"] = {"S": _due_shard(crc32(payment.id.encode()) % DUE_SHARDS)}
     return item
+
+
+def _due_shard(number: int) -> str:
+    return f"{number:02d}"
 
 
 def payment_of_image(image: Mapping[str, Any]) -> Payment:
@@ -156,6 +165,31 @@ def _journal_item(journal: Journal) -> dict[str, Any]:
 def _journal_partition(scope: Scope) -> str:
     # The last part is the shard that a hot merchant's journals would spread over.
     return f"{scope.account}#{dynamodb.mode(scope.livemode)}#0"
+
+
+class DynamoDueIndex:
+    """Implements DueIndex by an index that holds the snapshots with a due date only."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def overdue(self, before_ms: int, limit: int) -> Sequence[str]:
+        """Returns ids of payments due before that time, of each shard the longest overdue."""
+        found: list[tuple[int, str]] = []
+        for number in range(DUE_SHARDS):
+            items = self._client.query(
+                TableName=self._table,
+                IndexName=DUE_INDEX,
+                KeyConditionExpression="due_shard = :shard AND due_at < :before",
+                ExpressionAttributeValues={
+                    ":shard": {"S": _due_shard(number)},
+                    ":before": {"N": str(before_ms)},
+                },
+                Limit=max(1, limit // DUE_SHARDS),
+            )["Items"]
+            found += [(int(item["due_at"]["N"]), item["pk"]["S"]) for item in items]
+        return [payment_id for _, payment_id in sorted(found)[:limit]]
 
 
 class DynamoLedgerStore:

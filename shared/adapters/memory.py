@@ -223,3 +223,19 @@ class MemoryLedgerStore:
             in_scope = (journal.account, journal.livemode) == (scope.account, scope.livemode)
             if in_scope and payment_id in {None, journal.payment_id}:
                 yield journal
+
+
+class MemoryDueIndex:
+    """Implements DueIndex."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    def overdue(self, before_ms: int, limit: int) -> Sequence[str]:
+        """Returns ids of payments due before that time, the longest overdue first."""
+        dates = {
+            payment.id: payment.due_at_ms
+            for payment in self._database.payments.values()
+            if payment.due_at_ms is not None and payment.due_at_ms < before_ms
+        }
+        return sorted(dates, key=lambda payment_id: (dates[payment_id], payment_id))[:limit]

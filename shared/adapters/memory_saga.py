@@ -17,7 +17,12 @@ class MemorySagaRunner:
     """
 
     def __init__(self, steps: Mapping[str, StepFunction]) -> None:
+        self.started: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self._steps = dict(steps)
+
+    def start(self, saga: str, name: str, saga_input: Mapping[str, Any]) -> None:
+        """Keeps what was started, by name; a test runs it when its time has come."""
+        self.started.setdefault(name, (saga, saga_input))
 
     def run(self, saga: str, saga_input: Mapping[str, Any]) -> Mapping[str, Any]:
         """Runs a saga to its output."""
@@ -60,7 +65,7 @@ class MemorySagaRunner:
                 return step.undo or ""
             outcome = Outcome(output["outcome"])
             if outcome in step.undo_from:
-                return step.undo_from[outcome]
+                return step.undo_from[outcome] or ""
             if outcome not in step.proceed:
                 return None
         return None

@@ -1,7 +1,7 @@
-"""Sagas as synchronous Express executions of Step Functions."""
+"""Sagas as executions of Step Functions: synchronous Express, or Standard where they last."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import (
@@ -17,6 +17,7 @@ from shared.domain.errors import TransientError, UnknownOutcomeError
 if TYPE_CHECKING:
     from types_boto3_stepfunctions.client import SFNClient
 
+_STARTED_BEFORE = "ExecutionAlreadyExists"
 _THROTTLED = {"ThrottlingException", "TooManyRequestsException"}
 
 
@@ -24,12 +25,12 @@ class StepFunctionsRunner:
     """Implements SagaRunner.
 
     Args: client: with a read timeout longer than a saga, and without retries: an execution that
-    is started twice runs twice. machines: ARN by saga name.
+    is started twice runs twice. machine: the ARN of a saga.
     """
 
-    def __init__(self, client: "SFNClient", machines: Mapping[str, str]) -> None:
+    def __init__(self, client: "SFNClient", machine: Callable[[str], str]) -> None:
         self._client = client
-        self._machines = machines
+        self._machine = machine
 
     def run(self, saga: str, saga_input: Mapping[str, Any]) -> Mapping[str, Any]:
         """Runs a saga to its output.
@@ -39,7 +40,7 @@ class StepFunctionsRunner:
         """
         try:
             execution = self._client.start_sync_execution(
-                stateMachineArn=self._machines[saga], input=json.dumps(saga_input)
+                stateMachineArn=self._machine(saga), input=json.dumps(saga_input)
             )
         except (ConnectTimeoutError, EndpointConnectionError) as error:
             raise TransientError("The payment could not be started; try again.") from error
@@ -53,3 +54,22 @@ class StepFunctionsRunner:
             raise UnknownOutcomeError(f"The saga {saga} ended as {execution['status']}.")
         output: Mapping[str, Any] = json.loads(execution["output"])
         return output
+
+    def start(self, saga: str, name: str, saga_input: Mapping[str, Any]) -> None:
+        """Starts a lasting saga; one of the same name that was started before is the same.
+
+        Raises: TransientError when it may not have been started.
+        """
+        try:
+            self._client.start_execution(
+                stateMachineArn=self._machine(saga), name=name, input=json.dumps(saga_input)
+            )
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == _STARTED_BEFORE:
+                return
+            if code in _THROTTLED:
+                raise TransientError("Too many sagas at once; try again.") from error
+            raise
+        except (BotoConnectionError, HTTPClientError) as error:
+            raise TransientError("The saga could not be started; try again.") from error

@@ -140,6 +140,39 @@ class SagaRunner(Protocol):
         Raises: UnknownOutcomeError when the answer did not come.
         """
 
+    def start(self, saga: str, name: str, saga_input: Mapping[str, Any]) -> None:
+        """Starts a lasting saga; one of the same name that was started before is the same.
+
+        Raises: TransientError when it may not have been started.
+        """
+
+
+class DueIndex(Protocol):
+    """Finds payments that somebody must look after."""
+
+    def overdue(self, before_ms: int, limit: int) -> Sequence[str]:
+        """Returns ids of payments due before that time, some of the longest overdue first.
+
+        Eventually consistent: a payment may show up late, or still when it is done.
+        """
+
+
+class PaymentWalk(Protocol):
+    """Walks through all payments, a page at a time, and remembers where it is."""
+
+    def place(self) -> str | None:
+        """Returns where the walk is; None at its beginning."""
+
+    def page(self, place: str | None) -> tuple[Sequence[str], str | None]:
+        """Reads the ids of the payments that come next, maybe none of them yet.
+
+        Returns: the ids, and the place behind them; None at the end of the walk. A payment that
+        is made meanwhile may be passed over until the next walk.
+        """
+
+    def keep(self, place: str | None) -> None:
+        """Remembers where the walk is; None lets it begin anew."""
+
 
 class EventBus(Protocol):
     """Announces events to whoever listens."""

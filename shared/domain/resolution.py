@@ -30,6 +30,8 @@ PROBES_AFTER_MS = (
     2 * DAY_MS,
     3 * DAY_MS,
 )
+# Who waits for a date acts on it; the sweeper takes over when nobody did.
+SWEEP_AFTER_MS = 30 * SECOND_MS
 # Providers remember an idempotency key for a day: later the same request would be a new one.
 RESEND_UNTIL_MS = 23 * HOUR_MS
 # A bank may take days to pay a refund that the provider accepted.

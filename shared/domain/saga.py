@@ -30,6 +30,7 @@ class Outcome(StrEnum):
     UNDONE = "undone"
     DONE = "done"
     PARKED = "parked"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Step:
     """One Lambda of a saga.
 
     Args: name: function and state. proceed: outcomes that go on. undo: where an unexpected error
-    enters the undo chain, None to park. undo_from: business outcomes that enter it, and where.
+    enters the undo chain, None to park. undo_from: business outcomes that enter it, and where,
+    None to park. again: an outcome after which the step runs once more, at its output's `due_at`.
     timeout_s: of the task. attempts_max: of service errors before an effect (each step is
     idempotent, so sending it again is safe). asks_provider: what it answers when the provider
     cannot be reached holds only if it did not run before, so it is sent again only where it
@@ -49,11 +51,12 @@ class Step:
     name: str
     proceed: tuple[Outcome, ...] = ()
     undo: str | None = None
-    undo_from: Mapping[Outcome, str] = field(default_factory=dict)
+    undo_from: Mapping[Outcome, str | None] = field(default_factory=dict)
     timeout_s: int = 5
     attempts_max: int = 3
     asks_provider: bool = False
     check: str | None = None
+    again: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +64,13 @@ class Saga:
     """Stages in order (steps of one stage run side by side) and the undo chain.
 
     Args: undo_chain: steps in the order they undo; entering at one runs it and those after it.
+    is_lasting: nobody waits for its answer, and it may go on for days (a Standard workflow).
     """
 
     name: str
     stages: tuple[tuple[Step, ...], ...]
     undo_chain: tuple[Step, ...] = ()
+    is_lasting: bool = False
 
 
 _PROVIDER_TIMEOUT_S = 12
@@ -158,7 +163,23 @@ REFUND = Saga(
     undo_chain=(RELEASE_FUNDS,),
 )
 
-SAGAS: Mapping[str, Saga] = {saga.name: saga for saga in (PAY, CAPTURE, CANCEL, REFUND)}
+# Looks after what the others left open. The provider may be asked a few times in one run.
+RESOLVE = Saga(
+    "resolve",
+    stages=(
+        (
+            Step(
+                "resolve_payment",
+                undo_from={Outcome.PARKED: None},
+                timeout_s=30,
+                again=Outcome.WAITING,
+            ),
+        ),
+    ),
+    is_lasting=True,
+)
+
+SAGAS: Mapping[str, Saga] = {saga.name: saga for saga in (PAY, CAPTURE, CANCEL, REFUND, RESOLVE)}
 
 # Runs off the stream after the answer; it is a step of the payment, not of the request.
 SETTLE_STEP = Step("settle_payment", timeout_s=30)

@@ -14,7 +14,7 @@ from shared.domain.errors import (
 )
 from shared.domain.idempotency import Claim
 from shared.domain.payment import OperationKind, Payment
-from shared.domain.saga import Outcome
+from shared.domain.saga import RESOLVE, Outcome
 
 if TYPE_CHECKING:
     from shared.domain.ports import PaymentStore
@@ -72,6 +72,16 @@ class Work:
             order=state["order"],
             resumed=state["resumed"],
         )
+
+
+def resolve_input(payment_id: str) -> dict[str, Any]:
+    """Returns the JSON that starts the saga `resolve`, on nobody's request."""
+    return {
+        "saga": RESOLVE.name,
+        "payment_id": payment_id,
+        "account": None,
+        "request_id": None,
+    }
 
 
 def is_same_request(payment: Payment, work: Work) -> bool:

@@ -28,7 +28,7 @@ _RETRY = {"Stripe-Should-Retry": "true", "Retry-After": "1"}
 class RequestError(RejectedError):
     """Says that a request is refused with an HTTP status of its own.
 
-    Args: kind: Stripe's error type. headers: sent with the answer.
+    Args: kind: Stripe's error type. headers: sent with the answer. payment_intent: shown with it.
     """
 
     def __init__(
@@ -40,9 +40,11 @@ class RequestError(RejectedError):
         code: str | None = None,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
+        payment_intent: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message, code=code, param=param)
         self.status = status
+        self.payment_intent = payment_intent
         self.kind = kind
         self.headers = dict(headers or {})
 
@@ -85,7 +87,12 @@ def wire_error(error: PaymentError) -> WireError:
     """Renders an expected failure."""
     if isinstance(error, RequestError):
         decline_code = error.decline_code if isinstance(error, CardError) else None
-        facts = {"code": error.code, "decline_code": decline_code, "param": error.param}
+        facts = {
+            "code": error.code,
+            "decline_code": decline_code,
+            "param": error.param,
+            "payment_intent": error.payment_intent,
+        }
         return WireError(
             error.status, error_body(error.kind, error.message, **facts), error.headers
         )

@@ -17,6 +17,8 @@ States = dict[str, dict[str, Any]]
 
 # AWS's limit for an Express execution; below it every wait has its own bound.
 EXPRESS_TIMEOUT_S = 300
+# Longer than anything is looked after; what is cut off is taken up by the sweeper.
+LASTING_TIMEOUT_S = 40 * 24 * 3600
 # A cold start's init phase (10 s at most) does not count against a function's timeout. A task that
 # gave up earlier would start an undo beside the step that it undoes.
 TASK_MARGIN_S = 11
@@ -40,7 +42,7 @@ def render(saga: Saga) -> dict[str, Any]:
     return {
         "Comment": f"The {saga.name} saga, rendered from shared/domain/saga.py",
         "StartAt": _entry(saga.stages[0]),
-        "TimeoutSeconds": EXPRESS_TIMEOUT_S,
+        "TimeoutSeconds": LASTING_TIMEOUT_S if saga.is_lasting else EXPRESS_TIMEOUT_S,
         "States": _unique(_states(saga)),
     }
 
@@ -116,6 +118,11 @@ def _decide(saga: Saga, name: str, stage: Sequence[Step], after: str | None) -> 
     for step in stage:
         missing = {"Variable": _outcome(step), "IsPresent": False}
         rules.append({**missing, "Next": _undo_entry(saga, step.undo)})
+        if step.again is not None:
+            wait = f"{step.name}_wait"
+            rules.append({**_any(step, (step.again,)), "Next": wait})
+            due = f"{_output(step)}.due_at"
+            yield {wait: {"Type": "Wait", "TimestampPath": due, "Next": step.name}}
         for outcome, undo in step.undo_from.items():
             rules.append({**_any(step, (outcome,)), "Next": _undo_entry(saga, undo)})
         if after is not None:

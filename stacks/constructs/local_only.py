@@ -52,6 +52,7 @@ SUPPORTED_TYPES = frozenset(
         "AWS::SNS::TopicPolicy",
         "AWS::SQS::Queue",
         "AWS::SQS::QueuePolicy",
+        "AWS::Scheduler::Schedule",
         "AWS::SecretsManager::Secret",
         "AWS::StepFunctions::StateMachine",
     }

@@ -1,4 +1,4 @@
-"""State machines: one synchronous Express machine per saga of the step table."""
+"""State machines: one per saga of the step table, synchronous Express where somebody waits."""
 
 import json
 from collections.abc import Mapping
@@ -38,11 +38,14 @@ class SagaMachine(Construct):
         alarms: sns.ITopic,
     ) -> None:
         super().__init__(scope, f"{pascal_case(saga.name)}Saga")
+        self._is_lasting = saga.is_lasting
         arns = {name: functions[name].function.function_arn for name in asl.steps(saga)}
         self.machine = sfn.StateMachine(
             self,
             "Machine",
-            state_machine_type=sfn.StateMachineType.EXPRESS,
+            state_machine_type=(
+                sfn.StateMachineType.STANDARD if saga.is_lasting else sfn.StateMachineType.EXPRESS
+            ),
             definition_body=sfn.DefinitionBody.from_string(json.dumps(asl.render(saga))),
             definition_substitutions=arns,
             logs=sfn.LogOptions(
@@ -60,5 +63,6 @@ class SagaMachine(Construct):
             alarm_on(self, name, metric, alarms, f"{meaning} Saga: {saga.name}.")
 
     def allow_start(self, caller: FarthingFunction) -> None:
-        """Lets a function run this saga and wait for its answer."""
-        caller.allow(["states:StartSyncExecution"], self.machine.state_machine_arn)
+        """Lets a function start this saga, and where it does not last, wait for its answer."""
+        action = "states:StartExecution" if self._is_lasting else "states:StartSyncExecution"
+        caller.allow([action], self.machine.state_machine_arn)

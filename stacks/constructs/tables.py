@@ -1,5 +1,7 @@
 """Tables: how each is kept, and the few ways in which functions use them."""
 
+from collections.abc import Sequence
+
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
@@ -23,6 +25,7 @@ def keyed_table(
     has_stream: bool = False,
     is_test_data: bool = False,
     is_forgotten: bool = False,
+    indexes: Sequence[dynamodb.GlobalSecondaryIndexPropsV2] = (),
 ) -> dynamodb.TableV2:
     """Makes a table with string keys pk and sk, paid per request.
 
@@ -32,7 +35,8 @@ def keyed_table(
     vault function kms:Decrypt, which it must not have; card data has its own encryption inside.
 
     Args: is_test_data: the table goes with its stack. is_forgotten: what is deleted must not be
-    recoverable, so the table has no backup, and is not retained when its stack goes.
+    recoverable, so the table has no backup, and is not retained when its stack goes. indexes:
+    beside the keys.
     """
     text = dynamodb.AttributeType.STRING
     is_kept = not (is_test_data or is_forgotten)
@@ -47,6 +51,7 @@ def keyed_table(
             point_in_time_recovery_enabled=not is_forgotten
         ),
         dynamo_stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if has_stream else None,
+        global_secondary_indexes=list(indexes),
         time_to_live_attribute=TTL_ATTRIBUTE if has_ttl else None,
         deletion_protection=not is_test_data,
         removal_policy=RemovalPolicy.RETAIN if is_kept else RemovalPolicy.DESTROY,

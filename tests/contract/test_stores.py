@@ -11,11 +11,16 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
-from shared.adapters.dynamodb_payments import DynamoLedgerStore, DynamoPaymentStore
+from shared.adapters.dynamodb_payments import (
+    DynamoDueIndex,
+    DynamoLedgerStore,
+    DynamoPaymentStore,
+)
 from shared.adapters.memory import (
     MemoryClock,
     MemoryDatabase,
     MemoryDocumentStore,
+    MemoryDueIndex,
     MemoryIdempotencyStore,
     MemoryLedgerStore,
     MemoryPaymentStore,
@@ -28,10 +33,16 @@ from shared.domain.events import EventType
 from shared.domain.idempotency import LEASE_MS, RETENTION_S, Answer, Claim
 from shared.domain.ledger import Journal
 from shared.domain.payment import Payment, rebuild
-from shared.domain.ports import DocumentStore, IdempotencyStore, LedgerStore, PaymentStore
+from shared.domain.ports import (
+    DocumentStore,
+    DueIndex,
+    IdempotencyStore,
+    LedgerStore,
+    PaymentStore,
+)
 from shared.domain.postings import operation_of, post
 from tests.support.aws import REGION, create_payment_tables
-from tests.support.payments import CHARGE_ID, CONFIRMED, CREATED, PAYMENT_ID
+from tests.support.payments import CHARGE_ID, CONFIRMED, CREATED, DECLINED, PAYMENT_ID
 
 SCOPE = Scope("acct_1", livemode=False)
 SESSION = boto3.session.Session()  # one for all, because it parses the service's model
@@ -44,6 +55,7 @@ class Stores:
     payments: PaymentStore
     ledger: LedgerStore
     idempotency: IdempotencyStore
+    due: DueIndex
     clock: MemoryClock
 
 
@@ -54,6 +66,7 @@ def _memory() -> Stores:
         MemoryPaymentStore(database),
         MemoryLedgerStore(database),
         MemoryIdempotencyStore(database, clock),
+        MemoryDueIndex(database),
         clock,
     )
 
@@ -72,6 +85,7 @@ def _dynamodb() -> Stores:
         DynamoPaymentStore(client, tables),
         DynamoLedgerStore(client, tables["ledger"]),
         DynamoIdempotencyStore(client, tables["idempotency"], tables["objects"], clock),
+        DynamoDueIndex(client, tables["payments"]),
         clock,
     )
 
@@ -743,3 +757,34 @@ def test_journals_more_than_one_page_are_all_read(stores: Stores) -> None:
         before = made.payment
     # then
     assert len({journal.id for journal in stores.ledger.journals(SCOPE)}) == 9 * 50
+
+
+# --- what is due
+
+
+def due_payment(stores: Stores, payment_id: str, due_at_ms: int) -> Payment:
+    confirmed = (CONFIRMED[0], {**CONFIRMED[1], "due_at_ms": due_at_ms})
+    after, events = advance(None, payment_id, [CREATED, confirmed], Context(5, "req_1", "k"))
+    stores.payments.commit(PaymentChange(0, after, events))
+    return after
+
+
+def test_due_index_finds_what_is_past_its_date_and_nothing_else(stores: Stores) -> None:
+    # given
+    for number in range(5):
+        due_payment(stores, f"pi_{number:024d}", 1_000 + number)
+    # then
+    assert set(stores.due.overdue(1_003, 1_000)) == {f"pi_{n:024d}" for n in (0, 1, 2)}
+    assert stores.due.overdue(1_000, 1_000) == []
+    assert len(stores.due.overdue(2_000, 2)) == 2
+
+
+def test_due_index_forgets_a_payment_that_nothing_is_open_on(stores: Stores) -> None:
+    # given
+    payment = due_payment(stores, PAYMENT_ID, 1_000)
+    assert stores.due.overdue(2_000, 100) == [PAYMENT_ID]
+    # when
+    after, events = advance(payment, PAYMENT_ID, [DECLINED], Context(6, "req_1", "k"))
+    stores.payments.commit(PaymentChange(payment.version, after, events))
+    # then
+    assert stores.due.overdue(2_000, 100) == []

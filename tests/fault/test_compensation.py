@@ -183,6 +183,7 @@ def test_cases_every_step_of_every_saga_is_broken() -> None:
     steps = {
         (saga.name, step.name)
         for saga in SAGAS.values()
+        if not saga.is_lasting  # see test_resolution
         for step in (*(s for stage in saga.stages for s in stage),)
     }
     # then
@@ -255,7 +256,15 @@ def test_retry_while_the_lease_of_an_open_request_runs_is_in_progress(case: Case
 @pytest.mark.parametrize("has_sale", [True, False], ids=["sale", "without_sale"])
 @pytest.mark.parametrize(
     ("saga", "step"),
-    sorted({(s.name, step.name) for s in SAGAS.values() for stage in s.stages for step in stage}),
+    sorted(
+        {
+            (saga.name, step.name)
+            for saga in SAGAS.values()
+            if not saga.is_lasting  # see test_resolution
+            for stage in saga.stages
+            for step in stage
+        }
+    ),
 )
 def test_step_delivered_twice_answers_and_charges_once(
     saga: str, step: str, has_sale: bool, keyed: bool

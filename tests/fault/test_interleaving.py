@@ -168,3 +168,27 @@ def test_twins_that_create_with_one_key_make_one_payment(has_sale: bool, at: str
         assert len(world.database.payments) == 1
         assert len(world.provider.effects(Operation.SALE, Operation.CAPTURE)) == 1
         world.check()
+
+
+@pytest.mark.parametrize("move", ["capture", "cancel"])
+def test_request_that_finds_its_own_twins_work_answers_as_the_twin(move: str) -> None:
+    # given: a request that stands still before it reads the payment, and its retry meanwhile
+    world = World()
+    merchant = world.merchant()
+    intent = start(world, merchant, "held")
+    act = mover(world, merchant, intent, move, "key-1")
+    real, twins = world.payments.load, list[Answer]()
+
+    def load(payment_id: str) -> object:
+        world.payments.load = real  # type: ignore[method-assign]
+        world.clock.advance(1_500)
+        twins.append(act())
+        return real(payment_id)
+
+    world.payments.load = load  # type: ignore[method-assign,assignment]
+    # when
+    answer = act()
+    # then
+    assert (answer.status, answer.body) == (twins[0].status, twins[0].body)
+    assert answer.status == 200
+    world.check()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.memory_saga import MemorySagaRunner
-from shared.domain.saga import SAGAS, Outcome, Saga, Step
+from shared.domain.saga import RESOLVE, SAGAS, Outcome, Saga, Step
 from stacks.constructs import asl
 from stacks.payments import NETWORK_STEPS
 from tests.support.state_machine import FailedError, StateMachine
@@ -73,13 +73,29 @@ def test_rendered_saga_every_task_is_bounded_and_caught(saga: Saga) -> None:
 
 @TABLES
 def test_step_that_may_have_reached_the_provider_is_not_sent_again(saga: Saga) -> None:
-    # Its second run would take an unreachable provider for a proof that nothing was sent.
-    forward = [step for stage in saga.stages for step in stage]
+    # Its second run would take an unreachable provider for a proof that nothing was sent. A lasting
+    # saga draws no such conclusion: what it cannot reach it asks again later.
+    forward = [step for stage in saga.stages for step in stage if not saga.is_lasting]
 
     asking = {step.name for step in forward if step.name in NETWORK_STEPS}
 
     assert {step.name for step in forward if step.asks_provider} == asking
     assert not any(step.asks_provider for step in saga.undo_chain)
+
+
+def test_lasting_saga_waits_for_the_date_and_runs_its_step_again() -> None:
+    rendered = asl.render(RESOLVE)["States"]
+
+    rules = rendered["resolve_payment_outcome"]["Choices"]
+    by_outcome = {rule.get("StringEquals"): rule["Next"] for rule in rules}
+
+    assert by_outcome["waiting"] == "resolve_payment_wait"
+    assert by_outcome["parked"] == asl.PARK
+    assert rendered["resolve_payment_wait"] == {
+        "Type": "Wait",
+        "TimestampPath": "$.result.due_at",
+        "Next": "resolve_payment",
+    }
 
 
 @TABLES

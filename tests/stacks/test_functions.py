@@ -8,7 +8,12 @@ from stacks.constructs import asl
 from tests.support.synthesis import ROOT, Platform
 
 FUNCTION = "AWS::Lambda::Function"
-VAULT_FUNCTIONS = {"tokenize_card", "authorize_payment", "delete_card_verification"}
+VAULT_FUNCTIONS = {
+    "tokenize_card",
+    "authorize_payment",
+    "delete_card_verification",
+    "resolve_payment",
+}
 SANDBOX_FUNCTIONS = {"sandbox_network", "api_test_helpers", "receive_notices"}
 
 
@@ -84,6 +89,8 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "capture_payment": books | network,
         "void_authorization": books | network,
         "refund_capture": books | network,
+        "resolve_payment": books | network | {"VERIFICATIONS_TABLE"},
+        "sweep_due": {"PAYMENTS_TABLE", "RESOLVE_MACHINE_ARN"},
         "settle_payment": books,
         "detect_duplicates": books | {"RECENT_PAYMENTS_TABLE"},
         "relay_events": objects | {"EVENT_BUS_NAME", "RELAY_DEAD_LETTERS_URL"},

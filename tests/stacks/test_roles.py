@@ -35,6 +35,7 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "CaptureSaga": {"StartSyncExecution"},
         "CancelSaga": {"StartSyncExecution"},
         "RefundSaga": {"StartSyncExecution"},
+        "ResolveSaga": {"StartExecution"},
         "TokenizeCard": {"InvokeFunction"},
     },
     "ApiCustomers": {**DOCUMENTS, "TokenizeCard": {"InvokeFunction"}},
@@ -65,6 +66,13 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     "CapturePayment": {**PAYMENT_CHANGE, **CLAIMED, **NETWORK},
     "VoidAuthorization": {**PAYMENT_CHANGE, **CLAIMED, **NETWORK},
     "RefundCapture": {**PAYMENT_CHANGE, **NETWORK},
+    "ResolvePayment": {
+        **PAYMENT_CHANGE,
+        **LISTED,
+        **NETWORK,
+        "Verifications": {"DeleteItem"},
+    },
+    "SweepDue": {"Payments": {"Query"}, "ResolveSaga": {"StartExecution"}},
     "SettlePayment": {**PAYMENT_CHANGE, "SettlementsQueue": CONSUMED},
     "DetectDuplicates": {
         "Payments": {"GetItem"},
@@ -83,6 +91,9 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "DeliveriesQueue": CONSUMED | {"SendMessage"},
     },
 }
+
+# Roles of schedules, each of which may invoke its function.
+SCHEDULES = ("SweepRole",)
 
 # Actions that AWS has no resource for.
 UNBOUND = {
@@ -133,7 +144,7 @@ def rights(platform: Platform) -> dict[str, dict[str, set[str]]]:
         template = platform.stack(stack)
         for policy in template.of_type(POLICY).values():
             role = policy["Properties"]["Roles"][0]["Ref"]
-            if "Saga" in role:
+            if "Saga" in role or role.startswith(SCHEDULES):
                 continue
             mine: dict[str, set[str]] = defaultdict(set)
             for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
@@ -193,6 +204,20 @@ def test_no_role_may_both_seal_and_open_cards(platform: Platform) -> None:
 
     for role, actions in by_role.items():
         assert not {"kms:GenerateDataKey", "kms:Decrypt"} <= actions, role
+
+
+def test_schedule_may_invoke_its_function_only(production: Platform) -> None:
+    template = production.stack("Payments", REGION)
+    invoked = {
+        policy["Properties"]["Roles"][0]["Ref"][:-8]: [
+            (statement["Action"], label(statement["Resource"]))
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        ]
+        for policy in template.of_type(POLICY).values()
+        if policy["Properties"]["Roles"][0]["Ref"].startswith(SCHEDULES)
+    }
+
+    assert invoked == {"SweepRole": [("lambda:InvokeFunction", "SweepDue")]}
 
 
 def test_machine_may_invoke_the_functions_of_its_saga_only(production: Platform) -> None:

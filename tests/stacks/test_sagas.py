@@ -31,10 +31,13 @@ def test_machine_substitutes_the_function_of_each_step(platform: Platform) -> No
         assert named == {step: step for step in substitutions}
 
 
-def test_machine_is_express_and_logs_errors_without_their_data(platform: Platform) -> None:
-    for machine in platform.stack("Payments").of_type(MACHINE).values():
+def test_machine_that_lasts_is_standard_and_each_logs_errors_without_their_data(
+    platform: Platform,
+) -> None:
+    machines = platform.stack("Payments").of_type(MACHINE).values()
+    for saga, machine in zip(SAGAS.values(), machines, strict=True):
         facts = machine["Properties"]
-        assert facts["StateMachineType"] == "EXPRESS"
+        assert facts["StateMachineType"] == ("STANDARD" if saga.is_lasting else "EXPRESS")
         assert facts["LoggingConfiguration"]["Level"] == "ERROR"
         assert facts["LoggingConfiguration"]["IncludeExecutionData"] is False
         assert facts["TracingConfiguration"] == {"Enabled": True}
@@ -55,11 +58,12 @@ def test_machine_troubles_alarm(production: Platform) -> None:
         assert alarms(production, trouble) == machines, trouble
 
 
-def test_undo_step_that_fails_alarms(production: Platform) -> None:
+def test_undo_step_or_sweeper_that_fails_alarms(production: Platform) -> None:
     undo = {step.name for saga in SAGAS.values() for step in saga.undo_chain}
     names = {"".join(word.capitalize() for word in name.split("_")) for name in undo}
 
-    assert alarms(production, "Errors") == sorted(f"{name}Function" for name in names)
+    watched = {*names, "SweepDue"}
+    assert alarms(production, "Errors") == sorted(f"{name}Function" for name in watched)
 
 
 def test_throttled_functions_alarm(platform: Platform) -> None:

@@ -21,10 +21,27 @@ def create_table(dynamodb: Any, name: str, *, has_sort_key: bool = True) -> str:
 def create_payment_tables(dynamodb: Any) -> dict[str, str]:
     """Creates what a payment store in card-data scope writes to; returns the names by use."""
     keyed_alone = {"idempotency", "verifications"}
-    return {
+    names = {
         name: create_table(dynamodb, name, has_sort_key=name not in keyed_alone)
         for name in PAYMENT_TABLES
     }
+    add_due_index(dynamodb, names["payments"])
+    return names
+
+
+def add_due_index(dynamodb: Any, table: str) -> None:
+    """Adds the index of payments with a due date."""
+    keys = {"due_shard": ("HASH", "S"), "due_at": ("RANGE", "N")}
+    create = {
+        "IndexName": "due",
+        "KeySchema": [{"AttributeName": k, "KeyType": v[0]} for k, v in keys.items()],
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
+    }
+    dynamodb.update_table(
+        TableName=table,
+        AttributeDefinitions=[{"AttributeName": k, "AttributeType": v[1]} for k, v in keys.items()],
+        GlobalSecondaryIndexUpdates=[{"Create": create}],
+    )
 
 
 def create_vault_tables(dynamodb: Any) -> dict[str, str]:

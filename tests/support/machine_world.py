@@ -3,20 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.adapters.memory_saga import StepFunction
+from shared.adapters.memory_saga import MemorySagaRunner, StepFunction
 from shared.domain.errors import UnknownOutcomeError
-from shared.domain.ports import SagaRunner
 from shared.domain.saga import SAGAS
 from stacks.constructs import asl
 from tests.support.state_machine import FailedError, StateMachine
 from tests.support.world import World
 
 
-class StateMachineRunner:
-    """Implements SagaRunner by the rendered definitions."""
+class StateMachineRunner(MemorySagaRunner):
+    """Runs the sagas by the rendered definitions instead of the table."""
 
     def __init__(self, steps: Mapping[str, StepFunction]) -> None:
-        self._steps = steps
+        super().__init__(steps)
         self._machines = {
             name: StateMachine(asl.render(saga), self._invoke) for name, saga in SAGAS.items()
         }
@@ -39,6 +38,6 @@ class StateMachineRunner:
 class MachineWorld(World):
     """The platform with the deployed state machines."""
 
-    def runner(self, steps: Mapping[str, StepFunction]) -> SagaRunner:
+    def runner(self, steps: Mapping[str, StepFunction]) -> MemorySagaRunner:
         """Runs the sagas as state machines."""
         return StateMachineRunner(steps)

@@ -12,15 +12,17 @@ from shared.observability import is_unresolved
     ("outcome", "pending", "refunds", "expected"),
     [
         (Outcome.DONE, {"kind": "authorization"}, [], True),
-        (Outcome.DONE, None, ["pending"], True),
-        (Outcome.DONE, None, ["succeeded", "failed"], False),
+        (Outcome.DONE, None, [("pending", None)], True),
+        (Outcome.DONE, None, [("pending", "ntx_1")], False),
+        (Outcome.DONE, None, [("succeeded", "ntx_1"), ("failed", None)], False),
         (Outcome.RESERVED, {"kind": "authorization"}, [], False),
     ],
 )
 def test_step_that_ends_with_an_open_operation_is_unresolved(
-    outcome: Outcome, pending: Any, refunds: list[str], expected: bool
+    outcome: Outcome, pending: Any, refunds: list[tuple[str, str | None]], expected: bool
 ) -> None:
-    payment = {"pending": pending, "refunds": [{"status": status} for status in refunds]}
+    told = [{"status": status, "provider_reference": reference} for status, reference in refunds]
+    payment = {"pending": pending, "refunds": told}
     assert is_unresolved({"outcome": outcome, "payment": payment}) is expected
 
 

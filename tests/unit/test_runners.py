@@ -43,22 +43,49 @@ class Client:
             raise answer
         return answer
 
-    start_sync_execution = transact_write_items = batch_get_item = call
+    start_sync_execution = start_execution = transact_write_items = batch_get_item = call
 
 
 def run(answer: Any) -> Any:
     client: Any = Client(answer)
-    return StepFunctionsRunner(client, MACHINES).run("pay", {"a": 1})
+    return StepFunctionsRunner(client, MACHINES.__getitem__).run("pay", {"a": 1})
 
 
 def test_runner_returns_the_output_of_an_execution() -> None:
     # given
     client: Any = Client({"status": "SUCCEEDED", "output": '{"outcome": "done"}'})
     # when
-    output = StepFunctionsRunner(client, MACHINES).run("pay", {"a": 1})
+    output = StepFunctionsRunner(client, MACHINES.__getitem__).run("pay", {"a": 1})
     # then
     assert output == {"outcome": "done"}
     assert client.calls == [{"stateMachineArn": MACHINES["pay"], "input": '{"a": 1}'}]
+
+
+def start(answer: Any) -> list[dict[str, Any]]:
+    client: Any = Client(answer)
+    StepFunctionsRunner(client, MACHINES.__getitem__).start("pay", "pi_1-5", {"a": 1})
+    calls: list[dict[str, Any]] = client.calls
+    return calls
+
+
+@pytest.mark.parametrize("answer", [{}, client_error("ExecutionAlreadyExists")])
+def test_runner_starts_an_execution_of_a_name_once(answer: Any) -> None:
+    (call,) = start(answer)
+    assert call == {"stateMachineArn": MACHINES["pay"], "name": "pi_1-5", "input": '{"a": 1}'}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        client_error("ThrottlingException"),
+        ReadTimeoutError(endpoint_url=URL),
+        ConnectTimeoutError(endpoint_url=URL),
+        EndpointConnectionError(endpoint_url=URL),
+    ],
+)
+def test_runner_that_may_not_have_started_says_so(error: Exception) -> None:
+    with pytest.raises(TransientError):
+        start(error)
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT"])

@@ -1,0 +1,304 @@
+"""Payments whose outcome is not known, and nobody asks again: the platform ends them by itself."""
+
+from collections.abc import Callable
+
+import pytest
+
+from shared.domain.announcements import announce_payment
+from shared.domain.errors import ProviderUnavailableError, UnknownOutcomeError
+from shared.domain.payment import Payment, PaymentStatus, rebuild
+from shared.domain.resolution import DAY_MS, HOUR_MS, MINUTE_MS, PROBES_AFTER_MS
+from shared.domain.sandbox_network import Command, Operation
+from tests.support.faults import (
+    crash_after,
+    crash_before,
+    deliver_twice,
+    fail_provider,
+    on_provider,
+)
+from tests.support.machine_world import MachineWorld
+from tests.support.world import Merchant, World
+
+KEY = "order-1"
+WORLDS: list[Callable[..., World]] = [World, MachineWorld]
+BOTH = pytest.mark.parametrize("has_sale", [True, False], ids=["sale", "without_sale"])
+
+
+def silence(world: World) -> None:
+    """Makes the provider answer nothing any more, whatever it does."""
+
+    def look_up(_: str) -> None:
+        raise UnknownOutcomeError("lost")
+
+    fail_provider(world, None, "after_effect", UnknownOutcomeError("lost"), times=10_000)
+    world.provider.find = look_up  # type: ignore[method-assign,assignment]
+
+
+def repair(world: World) -> None:
+    world.provider.fault = lambda moment, command: None
+
+
+def sweep_after(world: World, milliseconds: int = 2 * MINUTE_MS) -> None:
+    world.clock.advance(milliseconds)
+    world.sweep()
+
+
+def events_of(world: World, payment_id: str) -> list[str]:
+    """Returns all that the payment was announced as."""
+    told: list[str] = []
+    before: Payment | None = None
+    history = world.payments.events(payment_id)
+    for count in range(1, len(history) + 1):
+        after = rebuild(history[:count])
+        told += [announcement.type for announcement in announce_payment(before, after)]
+        before = after
+    return told
+
+
+@pytest.fixture(params=WORLDS, ids=["table", "machines"])
+def make(request: pytest.FixtureRequest) -> Callable[..., World]:
+    worlds: Callable[..., World] = request.param
+    return worlds
+
+
+def test_partition_during_payment_ends_with_the_providers_word(
+    make: Callable[..., World],
+) -> None:
+    # given: funds are reserved, the provider is asked, and takes the money
+    world = make()
+    merchant = world.merchant()
+    fail_provider(world, Operation.SALE, "after_effect", UnknownOutcomeError("partition"))
+    # when: its answer is lost
+    answer = world.pay(merchant, key=KEY)
+    # then: the customer is not told that it failed, and the hold stays
+    assert (answer.status, answer.body["status"]) == (200, "processing")
+    payment_id = answer.body["id"]
+    assert world.pending(merchant) != {}
+    world.check()
+    # when: the partition is over; nobody asks again but the platform
+    sweep_after(world)
+    # then: the payment succeeded, once
+    assert world.load(payment_id).status is PaymentStatus.SUCCEEDED
+    assert len(world.provider.effects(Operation.SALE)) == 1
+    told = events_of(world, payment_id)
+    assert told.index("payment_intent.processing") < told.index("payment_intent.succeeded")
+    # and: the delayed answer, or a retry, changes nothing any more
+    again = world.pay(merchant, key=KEY)
+    assert again.body["status"] == "succeeded"
+    assert len(world.provider.effects(Operation.SALE)) == 1
+    assert world.pending(merchant) == {}
+    world.check()
+
+
+def test_partition_before_the_request_arrived_ends_as_failed_and_late_arrival_is_refused(
+    make: Callable[..., World],
+) -> None:
+    # given: the request is still on its way when the platform gives up waiting
+    world = make()
+    merchant = world.merchant()
+    sent: list[Command] = []
+
+    def lose(moment: str, command: Command) -> None:
+        if moment == "before_send" and not sent:
+            sent.append(command)
+            raise UnknownOutcomeError("partition")
+
+    world.provider.fault = lose
+    answer = world.pay(merchant, key=KEY)
+    assert answer.body["status"] == "processing"
+    # when
+    sweep_after(world)
+    # then: the provider said that it had nothing, and refuses what may still come
+    payment = world.load(answer.body["id"])
+    assert payment.status is PaymentStatus.REQUIRES_PAYMENT_METHOD
+    assert payment.last_payment_error is not None
+    assert payment.last_payment_error["code"] == "processing_error"
+    repair(world)
+    late = world.provider.authorize(sent[0])  # type: ignore[arg-type]
+    assert late.status == "declined"
+    assert world.provider.effects() == []
+    world.check()
+
+
+@BOTH
+@pytest.mark.parametrize("step", ["authorize_payment", "capture_payment", "void_authorization"])
+def test_payment_that_died_at_a_step_is_ended_without_its_client(
+    make: Callable[..., World], step: str, has_sale: bool
+) -> None:
+    world = make(has_sale=has_sale)
+    merchant = world.merchant()
+    crash_before(world, step)
+    if step == "void_authorization":
+        crash_before(world, "authorize_payment")
+    world.pay(merchant, key=KEY)
+    sweep_after(world)
+    sweep_after(world)
+    for payment in world.database.payments.values():
+        assert payment.pending is None
+    world.check()
+
+
+def held(world: World, merchant: Merchant) -> str:
+    return str(world.pay(merchant, capture_method="manual").body["id"])
+
+
+@pytest.mark.parametrize(
+    ("path", "operation", "final"),
+    [
+        ("capture", Operation.CAPTURE, PaymentStatus.SUCCEEDED),
+        ("cancel", Operation.VOID, PaymentStatus.CANCELED),
+    ],
+)
+@pytest.mark.parametrize("moment", ["before_send", "after_effect"])
+def test_capture_or_cancellation_of_unknown_outcome_is_finished(
+    make: Callable[..., World],
+    path: str,
+    operation: Operation,
+    final: PaymentStatus,
+    moment: str,
+) -> None:
+    world = make()
+    merchant = world.merchant()
+    payment_id = held(world, merchant)
+    fail_provider(world, operation, moment, UnknownOutcomeError("lost"))
+    answer = world.call("POST", f"/v1/payment_intents/{payment_id}/{path}", merchant=merchant)
+    assert answer.body["status"] == "processing"
+    sweep_after(world)
+    assert world.load(payment_id).status is final
+    assert len(world.provider.effects(operation)) == 1
+    world.check()
+
+
+@pytest.mark.parametrize("moment", ["before_send", "after_effect"])
+def test_refund_of_unknown_outcome_is_finished(make: Callable[..., World], moment: str) -> None:
+    world = make()
+    merchant = world.merchant()
+    payment_id = world.pay(merchant).body["id"]
+    fail_provider(world, Operation.REFUND, moment, UnknownOutcomeError("lost"))
+    refund = world.call("POST", "/v1/refunds", {"payment_intent": payment_id}, merchant=merchant)
+    assert refund.body["status"] == "pending"
+    sweep_after(world)
+    after = world.call("GET", f"/v1/refunds/{refund.body['id']}", merchant=merchant)
+    assert after.body["status"] == "succeeded"
+    assert len(world.provider.effects(Operation.REFUND)) == 1
+    world.check()
+
+
+def test_provider_that_stays_silent_is_asked_on_schedule_and_at_last_a_person_is(
+    make: Callable[..., World],
+) -> None:
+    # given
+    world = make()
+    merchant = world.merchant()
+    payment_id = held(world, merchant)
+    started_ms = world.clock.now_ms()
+    silence(world)
+    world.call("POST", f"/v1/payment_intents/{payment_id}/capture", merchant=merchant)
+    # when
+    dates = []
+    while (due_ms := world.load(payment_id).due_at_ms) is not None:
+        dates.append(due_ms - started_ms)
+        sweep_after(world, due_ms - world.clock.now_ms() + 31_000)
+    # then: each probe was later than the one before, to the last
+    assert dates == sorted(dates)
+    assert dates[0] == PROBES_AFTER_MS[0]
+    assert dates[-1] == 3 * DAY_MS
+    assert world.load(payment_id).waits_for_person
+    captures = [t for t in world.provider.transactions if t.type is Operation.CAPTURE]
+    assert len(captures) == 1
+    world.check()
+
+
+def test_capture_that_is_a_day_old_is_looked_up_and_not_sent_again(
+    make: Callable[..., World],
+) -> None:
+    # given: nothing was heard for a day, after which the provider has forgotten our keys
+    world = make()
+    merchant = world.merchant()
+    payment_id = held(world, merchant)
+    fail_provider(world, Operation.CAPTURE, "before_send", UnknownOutcomeError("lost"))
+    world.call("POST", f"/v1/payment_intents/{payment_id}/capture", merchant=merchant)
+    # when
+    sweep_after(world, 23 * HOUR_MS)
+    # then
+    assert world.provider.effects(Operation.CAPTURE) == []
+    assert world.load(payment_id).pending is not None
+    world.check()
+
+
+@BOTH
+def test_resolver_beside_a_retry_charges_once(has_sale: bool) -> None:
+    # given: the client asks again just as the platform looks after the payment
+    world = World(has_sale=has_sale)
+    merchant = world.merchant()
+    fail_provider(world, None, "before_send", UnknownOutcomeError("lost"))
+    world.pay(merchant, key=KEY)
+    world.clock.advance(2 * MINUTE_MS)
+
+    def retry() -> None:
+        world.pay(merchant, key=KEY)
+
+    on_provider(world, Operation.VOID, "before_send", retry)
+    # when
+    world.sweep()
+    world.pay(merchant, key=KEY)
+    sweep_after(world)
+    # then
+    for payment in world.database.payments.values():
+        assert payment.pending is None
+    assert len(world.provider.effects(Operation.SALE, Operation.CAPTURE)) <= 1
+    world.check()
+
+
+def test_resolver_that_cannot_reach_the_provider_tries_again(make: Callable[..., World]) -> None:
+    world = make()
+    merchant = world.merchant()
+    payment_id = held(world, merchant)
+    fail_provider(world, Operation.CAPTURE, "after_effect", UnknownOutcomeError("lost"))
+    world.call("POST", f"/v1/payment_intents/{payment_id}/capture", merchant=merchant)
+    fail_provider(world, None, "before_send", ProviderUnavailableError("down"))
+    sweep_after(world)
+    assert world.load(payment_id).pending is not None
+    sweep_after(world, 15 * MINUTE_MS)
+    assert world.load(payment_id).status is PaymentStatus.SUCCEEDED
+    world.check()
+
+
+def test_refund_at_a_slow_bank_is_found_without_a_notice(make: Callable[..., World]) -> None:
+    world = make()
+    merchant = world.merchant()
+    payment_id = world.pay(merchant, payment_method="pm_card_pendingRefund").body["id"]
+    world.call("POST", "/v1/refunds", {"payment_intent": payment_id}, merchant=merchant)
+    world.provider.notices.clear()
+    sweep_after(world)
+    assert world.load(payment_id).open_refunds == ()
+    world.check()
+
+
+@BOTH
+@pytest.mark.parametrize("trouble", [crash_before, crash_after, deliver_twice])
+def test_resolver_that_died_or_came_twice_ends_the_payment_once(
+    make: Callable[..., World], trouble: Callable[[World, str], None], has_sale: bool
+) -> None:
+    world = make(has_sale=has_sale)
+    merchant = world.merchant()
+    crash_before(world, "authorize_payment")
+    crash_before(world, "void_authorization")
+    world.pay(merchant, key=KEY)
+    trouble(world, "resolve_payment")
+    sweep_after(world)
+    sweep_after(world)
+    (payment,) = world.database.payments.values()
+    assert payment.pending is None
+    assert world.provider.effects() == []
+    world.check()
+
+
+def test_payment_nobody_need_look_after_is_left_alone(make: Callable[..., World]) -> None:
+    world = make()
+    merchant = world.merchant()
+    world.pay(merchant)
+    held(world, merchant)
+    before = dict(world.database.payments)
+    sweep_after(world, DAY_MS)
+    assert world.database.payments == before
