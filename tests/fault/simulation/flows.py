@@ -1,0 +1,138 @@
+"""The flows: what a client asks for, one request after the other, and what may come of it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from tests.fault.simulation.clients import Client, Order, Patience
+from tests.fault.simulation.world import SimulatedWorld
+from tests.support.world import Merchant
+
+AMOUNT = 2000
+PART = 1500
+PAY = "/v1/payment_intents"
+REFUNDS = "/v1/refunds"
+
+APPROVED, DECLINED, BLOCKED, AUTHENTICATED = (
+    "pm_card_visa",
+    "pm_card_chargeDeclined",
+    "pm_card_radarBlock",
+    "pm_card_authenticationRequired",
+)
+REFUND_PENDING, REFUND_FAILED = "pm_card_pendingRefund", "pm_card_refundFail"
+
+Result = tuple[int, str | None]
+SUCCEEDED, CANCELED, FAILED = (200, "succeeded"), (200, "canceled"), (402, "processing_error")
+
+# What a payment may be answered with: what the card's issuer says, or that it was given up.
+OF_CARD: Mapping[str, Result] = {
+    APPROVED: SUCCEEDED,
+    REFUND_PENDING: SUCCEEDED,
+    REFUND_FAILED: SUCCEEDED,
+    DECLINED: (402, "card_declined"),
+    BLOCKED: (402, "card_declined"),
+    AUTHENTICATED: (200, "requires_action"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A flow, with the circumstances that matter to it."""
+
+    flow: str
+    card: str
+    has_sale: bool
+    patience: Patience
+
+    def __str__(self) -> str:
+        sale = "sale" if self.has_sale else "two_calls"
+        return f"{self.flow}-{self.card.removeprefix('pm_card_')}-{sale}-{self.patience}"
+
+
+def payment_order(card: str, *, capture_method: str = "automatic") -> dict[str, Any]:
+    """Returns the parameters of a payment."""
+    return {
+        "amount": AMOUNT,
+        "currency": "usd",
+        "payment_method": card,
+        "confirm": "true",
+        "capture_method": capture_method,
+    }
+
+
+def _pay(client: Client, _world: SimulatedWorld, _merchant: Merchant, card: str) -> None:
+    client.order(PAY, payment_order(card))
+
+
+def _authorize_and_capture(
+    client: Client, _world: SimulatedWorld, _merchant: Merchant, card: str
+) -> None:
+    held = client.order(PAY, payment_order(card, capture_method="manual"))
+    if held.result == (200, "requires_capture"):
+        client.order(f"{PAY}/{held.object_id}/capture", {})
+
+
+def _held(world: SimulatedWorld, merchant: Merchant, card: str) -> str:
+    with world.boundaries.paused():
+        return str(world.pay(merchant, payment_method=card, capture_method="manual").body["id"])
+
+
+def _capture_part(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
+    held = _held(world, merchant, card)
+    client.order(f"{PAY}/{held}/capture", {"amount_to_capture": PART})
+
+
+def _cancel(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
+    held = _held(world, merchant, card)
+    client.order(f"{PAY}/{held}/cancel", {})
+
+
+def _refund(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
+    with world.boundaries.paused():
+        paid = str(world.pay(merchant, payment_method=card).body["id"])
+        world.settle_down()
+    client.order(REFUNDS, {"payment_intent": paid, "amount": PART})
+
+
+Flow = Callable[[Client, SimulatedWorld, Merchant, str], None]
+FLOWS: Mapping[str, Flow] = {
+    "pay": _pay,
+    "authorize_and_capture": _authorize_and_capture,
+    "capture_part": _capture_part,
+    "cancel": _cancel,
+    "refund": _refund,
+}
+CARDS: Mapping[str, tuple[str, ...]] = {
+    "pay": (APPROVED, DECLINED, BLOCKED, AUTHENTICATED),
+    "authorize_and_capture": (APPROVED, DECLINED, AUTHENTICATED),
+    "capture_part": (APPROVED, REFUND_PENDING, REFUND_FAILED),
+    "cancel": (APPROVED, REFUND_PENDING, REFUND_FAILED),
+    "refund": (APPROVED, REFUND_PENDING, REFUND_FAILED),
+}
+
+
+def cases() -> Iterator[Case]:
+    """Returns every flow with every card, kind of provider and client.
+
+    Whether there is a sale call makes a difference only to an automatic payment.
+    """
+    for flow, patience in product(FLOWS, Patience):
+        for card in CARDS[flow]:
+            yield Case(flow, card, True, patience)
+            if flow == "pay":
+                yield Case(flow, card, False, patience)
+
+
+def expected(order: Order, card: str) -> set[Result]:
+    """Returns what the client may be told in the end."""
+    if order.path == PAY:
+        usual = OF_CARD[card]
+        if usual == SUCCEEDED and order.params["capture_method"] == "manual":
+            usual = (200, "requires_capture")
+        return {usual, FAILED}
+    if order.path.endswith("/cancel"):
+        return {CANCELED, FAILED}
+    if order.path.endswith("/capture"):
+        return {SUCCEEDED, FAILED}
+    return {SUCCEEDED, (200, "failed")}
