@@ -44,6 +44,7 @@ TABLES = (
     "ledger",
     "idempotency",
     "recent_payments",
+    "audit",
     "vault",
     "verifications",
     "network",

@@ -15,6 +15,7 @@ from stacks.constructs.tables import (
     GET_MANY,
     PUT,
     QUERY,
+    SCAN,
     UPDATE,
     keyed_table,
 )
@@ -96,6 +97,12 @@ class Books:
         """Lets a function read a payment and compare it with recent ones."""
         function.allow(GET, self.payments.table_arn)
         function.allow(PUT + QUERY + UPDATE, self.recent_payments.table_arn)
+
+    def audit(self, function: FarthingFunction) -> None:
+        """Lets a function read all of every payment, and change nothing."""
+        function.allow(SCAN + GET + QUERY, self.payments.table_arn)
+        function.allow(QUERY, self.ledger.table_arn)
+        function.allow(BATCH_GET, self.objects.table_arn)
 
     def read_ledger(self, function: FarthingFunction) -> None:
         """Lets a function read journals."""

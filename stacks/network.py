@@ -76,7 +76,7 @@ class SandboxNetworkStack(FarthingStack):
             consumer_timeout=Duration.seconds(NOTICES_TIMEOUT_S),
             alarms=alarms,
         )
-        table = keyed_table(self, "Network", is_test_data=True)
+        table = keyed_table(self, "Network", goes_with_stack=True)
         secret = secrets.Secret(
             self,
             "Secret",

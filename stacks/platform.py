@@ -2,6 +2,7 @@
 
 import aws_cdk as cdk
 
+from stacks.audit import AuditStack
 from stacks.constructs.local_only import LocalOnly
 from stacks.data import DataStack
 from stacks.events import EventsStack
@@ -30,3 +31,12 @@ def _add_region(app: cdk.App, stage: StageConfig, region: str, assets: Assets) -
     given = Surroundings(books=books, vault=vault, sandbox=sandbox, alarms=alarms)
     PaymentsStack(app, stage=stage, region=region, assets=assets, given=given)
     EventsStack(app, stage=stage, region=region, assets=assets, books=books, alarms=alarms)
+    AuditStack(
+        app,
+        stage=stage,
+        region=region,
+        assets=assets,
+        books=books,
+        sandbox=sandbox.network if sandbox else None,
+        alarms=alarms,
+    )

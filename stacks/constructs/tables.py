@@ -10,6 +10,7 @@ GET = ["dynamodb:GetItem"]
 GET_MANY = ["dynamodb:GetItem", "dynamodb:BatchGetItem"]
 BATCH_GET = ["dynamodb:BatchGetItem"]
 QUERY = ["dynamodb:Query"]
+SCAN = ["dynamodb:Scan"]
 PUT = ["dynamodb:PutItem"]
 UPDATE = ["dynamodb:UpdateItem"]
 DELETE = ["dynamodb:DeleteItem"]
@@ -23,7 +24,7 @@ def keyed_table(
     has_sort_key: bool = True,
     has_ttl: bool = False,
     has_stream: bool = False,
-    is_test_data: bool = False,
+    goes_with_stack: bool = False,
     is_forgotten: bool = False,
     indexes: Sequence[dynamodb.GlobalSecondaryIndexPropsV2] = (),
 ) -> dynamodb.TableV2:
@@ -34,12 +35,12 @@ def keyed_table(
     in CloudTrail, and no function needs a right on it. A key of our own would give the sealing
     vault function kms:Decrypt, which it must not have; card data has its own encryption inside.
 
-    Args: is_test_data: the table goes with its stack. is_forgotten: what is deleted must not be
-    recoverable, so the table has no backup, and is not retained when its stack goes. indexes:
+    Args: goes_with_stack: what it holds can be made again. is_forgotten: what is deleted must not
+    be recoverable, so the table has no backup, and is not retained when its stack goes. indexes:
     beside the keys.
     """
     text = dynamodb.AttributeType.STRING
-    is_kept = not (is_test_data or is_forgotten)
+    is_kept = not (goes_with_stack or is_forgotten)
     return dynamodb.TableV2(
         scope,
         construct_id,
@@ -53,6 +54,6 @@ def keyed_table(
         dynamo_stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES if has_stream else None,
         global_secondary_indexes=list(indexes),
         time_to_live_attribute=TTL_ATTRIBUTE if has_ttl else None,
-        deletion_protection=not is_test_data,
+        deletion_protection=not goes_with_stack,
         removal_policy=RemovalPolicy.RETAIN if is_kept else RemovalPolicy.DESTROY,
     )

@@ -92,6 +92,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "resolve_payment": books | network | {"VERIFICATIONS_TABLE"},
         "sweep_due": {"PAYMENTS_TABLE", "RESOLVE_MACHINE_ARN"},
         "settle_payment": books,
+        "audit_invariants": books | {"AUDIT_TABLE"},
         "detect_duplicates": books | {"RECENT_PAYMENTS_TABLE"},
         "relay_events": objects | {"EVENT_BUS_NAME", "RELAY_DEAD_LETTERS_URL"},
         "deliver_webhook": objects | {"DELIVERY_QUEUE_URL"},

@@ -90,10 +90,17 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "Objects": {"BatchGetItem", "UpdateItem"},
         "DeliveriesQueue": CONSUMED | {"SendMessage"},
     },
+    # It changes nothing but its place.
+    "AuditInvariants": {
+        "Payments": {"GetItem", "Query", "Scan"},
+        "Ledger": {"Query"},
+        "Objects": {"BatchGetItem"},
+        "Place": {"GetItem", "PutItem"},
+    },
 }
 
 # Roles of schedules, each of which may invoke its function.
-SCHEDULES = ("SweepRole",)
+SCHEDULES = ("SweepRole", "WalkRole")
 
 # Actions that AWS has no resource for.
 UNBOUND = {
@@ -140,7 +147,7 @@ def label(resource: Any) -> str:
 def rights(platform: Platform) -> dict[str, dict[str, set[str]]]:
     """Returns what the functions of the first region may do, by function and resource."""
     found: dict[str, dict[str, set[str]]] = {}
-    for stack in ("Payments", "Events"):
+    for stack in ("Payments", "Events", "Audit"):
         template = platform.stack(stack)
         for policy in template.of_type(POLICY).values():
             role = policy["Properties"]["Roles"][0]["Ref"]
@@ -207,17 +214,20 @@ def test_no_role_may_both_seal_and_open_cards(platform: Platform) -> None:
 
 
 def test_schedule_may_invoke_its_function_only(production: Platform) -> None:
-    template = production.stack("Payments", REGION)
     invoked = {
         policy["Properties"]["Roles"][0]["Ref"][:-8]: [
             (statement["Action"], label(statement["Resource"]))
             for statement in policy["Properties"]["PolicyDocument"]["Statement"]
         ]
-        for policy in template.of_type(POLICY).values()
+        for stack in ("Payments", "Audit")
+        for policy in production.stack(stack, REGION).of_type(POLICY).values()
         if policy["Properties"]["Roles"][0]["Ref"].startswith(SCHEDULES)
     }
 
-    assert invoked == {"SweepRole": [("lambda:InvokeFunction", "SweepDue")]}
+    assert invoked == {
+        "SweepRole": [("lambda:InvokeFunction", "SweepDue")],
+        "WalkRole": [("lambda:InvokeFunction", "AuditInvariants")],
+    }
 
 
 def test_machine_may_invoke_the_functions_of_its_saga_only(production: Platform) -> None:

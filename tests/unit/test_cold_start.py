@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))
 CONSUMERS = {
+    "audit_invariants",
     "delete_card_verification",
     "deliver_webhook",
     "detect_duplicates",
