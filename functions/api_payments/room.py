@@ -10,7 +10,7 @@ from shared.domain.errors import RejectedError
 
 # Each leaves room for what comes after it: confirmations after the details, refunds after both.
 DETAILS_BYTES_MAX = 32 * 1024
-CONFIRMATION_BYTES_MAX = 56 * 1024
+CONFIRMATION_BYTES_MAX = 60 * 1024
 REFUND_BYTES_MAX = 72 * 1024
 
 

@@ -93,7 +93,7 @@ class SagaStarter:
 
     def _look_after(self, payment: Payment) -> None:
         """Has what is open on a payment ended behind the request's back."""
-        if payment.due_at_ms is None:
+        if not payment.is_open:
             return
         name = f"{payment.id}-{payment.version}"
         try:

@@ -25,7 +25,7 @@ def run(
     """
     payment = load_payment(payments, state["payment_id"])
     payment = Resolver(payments, provider, clock).resolve(payment)
-    if payment.due_at_ms is not None:
+    if payment.is_open and payment.due_at_ms is not None:
         due_at = datetime.fromtimestamp(payment.due_at_ms / 1000, UTC)
         return {"outcome": Outcome.WAITING, "due_at": due_at.isoformat(timespec="milliseconds")}
     return {"outcome": Outcome.PARKED if payment.waits_for_person else Outcome.DONE}

@@ -34,7 +34,13 @@ class Resolver:
         for open_refund in payment.open_refunds:
             if self._is_due(open_refund.due_at_ms):
                 payment = self._resolve_refund(payment, open_refund)
-        if payment.pending is None or not self._is_due(payment.pending.due_at_ms):
+        if payment.pending is None:
+            payment = commit_latest(
+                self.payments,
+                payment,
+                lambda now: cancellation.request_expiry(now, self._context()),
+            )
+        elif not self._is_due(payment.pending.due_at_ms):
             return payment
         # What is found may lead to an operation of another kind, which is asked about at once.
         asked: set[OperationKind] = set()

@@ -8,6 +8,7 @@ Source: Stripe API reference, "Types of events".
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from shared.domain.cancellation import EXPIRED
 from shared.domain.documents import Document
 from shared.domain.events import EventType
 from shared.domain.ids import event_id
@@ -116,10 +117,18 @@ def _created(before: Payment | None, after: Payment) -> Iterator[_Draft]:
 def _charges(before: Payment | None, after: Payment) -> Iterator[_Draft]:
     for charge in after.charges:
         earlier = before.charge(charge.id) if before else None
-        name = _charge_event(earlier, charge)
+        name = "charge.expired" if _expired(before, after, charge) else None
+        name = name or _charge_event(earlier, charge)
         if name is not None:
             told = before if name == "charge.captured" else None
             yield _Draft(name, "charge", charge.id, told)
+
+
+def _expired(before: Payment | None, after: Payment, charge: Charge) -> bool:
+    # Of a payment's charges only the newest can be authorized, and an expiry ends the payment.
+    ended = after.status is PaymentStatus.CANCELED and after.cancellation_reason == EXPIRED
+    was = before.status if before else None
+    return ended and was is not after.status and charge.status is ChargeStatus.SUCCEEDED
 
 
 def _charge_event(before: Charge | None, after: Charge) -> str | None:

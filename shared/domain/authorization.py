@@ -15,7 +15,7 @@ from shared.domain.payment import OperationKind, Payment, PaymentStatus, unexpec
 from shared.domain.ports import PaymentStore
 from shared.domain.postings import operation_of, post
 from shared.domain.providers import ProviderAnswer, ProviderStatus
-from shared.domain.resolution import first_due_ms
+from shared.domain.resolution import DAY_MS, first_due_ms
 from shared.domain.reversal import request_reversal
 from shared.domain.work import Work, commit_latest, is_same_request
 
@@ -30,6 +30,8 @@ _DECLINED_MESSAGES = {
         "An error occurred while processing your card. Try again in a little bit."
     ),
 }
+# How long issuers keep an authorization; Stripe's default for cards used online.
+CAPTURE_WITHIN_MS = 7 * DAY_MS
 NO_CHECKS = {
     "cvc_check": None,
     "address_line1_check": None,
@@ -210,6 +212,9 @@ def record_answer(
                 "network_transaction_id": answer.network_transaction_id,
                 "checks": asdict(answer.checks),
                 "risk": risk,
+                "capture_before_ms": (
+                    None if payment.is_automatic else context.now_ms + CAPTURE_WITHIN_MS
+                ),
             },
         )
     ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.domain.changes import Context, PaymentChange, advance
+from shared.domain.changes import Context, Draft, PaymentChange, advance
 from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus, unexpected_state
 from shared.domain.postings import operation_of, post
@@ -10,6 +10,8 @@ from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.resolution import first_due_ms
 from shared.domain.work import Work
 
+# Stripe's cancellation reason of an authorization that expired.
+EXPIRED = "automatic"
 REFUSED_MESSAGE = "The authorization could not be voided."
 _FINAL = {PaymentStatus.CANCELED, PaymentStatus.SUCCEEDED, PaymentStatus.PROCESSING}
 
@@ -25,16 +27,37 @@ def check_cancellation(payment: Payment) -> None:
 
 def request_cancellation(payment: Payment, work: Work, now_ms: int) -> PaymentChange:
     """Makes the intent to cancel durable before the provider is called: Tx1."""
+    context = work.context(now_ms)
+    draft = _requested_draft(payment, work.operation_key, work.order["reason"], now_ms)
+    after, events = advance(payment, payment.id, [draft], context)
+    return PaymentChange(payment.version, after, events, claim=work.claim)
+
+
+def request_expiry(payment: Payment, context: Context) -> PaymentChange | None:
+    """Makes it durable that an authorization was not captured in time and is given back.
+
+    Returns: None when the time is not over, or the merchant was first.
+    """
+    if payment.status is not PaymentStatus.REQUIRES_CAPTURE or payment.pending is not None:
+        return None
+    capture_before_ms = payment.latest_charge.capture_before_ms
+    if capture_before_ms is None or context.now_ms < capture_before_ms:
+        return None
+    draft = _requested_draft(payment, None, EXPIRED, context.now_ms)
+    after, events = advance(payment, payment.id, [draft], context)
+    return PaymentChange(payment.version, after, events)
+
+
+def _requested_draft(
+    payment: Payment, operation_key: str | None, reason: str | None, now_ms: int
+) -> Draft:
     data: dict[str, Any] = {
         "amount_minor": payment.amount_capturable_minor,
-        "operation_key": work.operation_key,
+        "operation_key": operation_key,
         "due_at_ms": first_due_ms(now_ms),
-        "reason": work.order["reason"],
+        "reason": reason,
     }
-    after, events = advance(
-        payment, payment.id, [(EventType.CANCELLATION_REQUESTED, data)], work.context(now_ms)
-    )
-    return PaymentChange(payment.version, after, events, claim=work.claim)
+    return EventType.CANCELLATION_REQUESTED, data
 
 
 def record_answer(payment: Payment, answer: ProviderAnswer, context: Context) -> PaymentChange:

@@ -53,6 +53,7 @@ class Charge:
 
     Args: operation_key: hash of the idempotency key that asked for it, so that a retry finds it.
     failure: {"code", "decline_code", "message"} or None. risk: {"level", "score", "blocked"}.
+    capture_before_ms: when an authorization that the merchant captures expires.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Charge:
     captured: bool = False
     amount_captured_minor: int = 0
     platform_fee_minor: int = 0
+    capture_before_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,14 @@ class Payment:
         dates = [refund.due_at_ms for refund in self.refunds]
         if self.pending is not None:
             dates.append(self.pending.due_at_ms)
+        elif self.status is PaymentStatus.REQUIRES_CAPTURE:
+            dates.append(self.latest_charge.capture_before_ms)
         return min((date for date in dates if date is not None), default=None)
+
+    @property
+    def is_open(self) -> bool:
+        """Tells whether work at the provider is not over."""
+        return self.pending is not None or bool(self.open_refunds)
 
     @property
     def is_automatic(self) -> bool:
@@ -387,6 +396,7 @@ def _authorized(payment: Payment, data: Data, _: Event) -> Payment:
         network_transaction_id=data["network_transaction_id"],
         checks=data["checks"],
         risk=data["risk"],
+        capture_before_ms=data["capture_before_ms"],
     )
     return replace(
         authorized,

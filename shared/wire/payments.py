@@ -218,6 +218,9 @@ def _charge_card(attempt: Charge) -> Json:
         "amount_authorized": attempt.amount_minor if approved else None,
         "authorization_code": attempt.authorization_code,
         "brand": card.brand,
+        "capture_before": (
+            attempt.capture_before_ms // 1000 if attempt.capture_before_ms else None
+        ),
         "checks": {
             "address_line1_check": checks.get("address_line1_check"),
             "address_postal_code_check": checks.get("address_postal_code_check"),

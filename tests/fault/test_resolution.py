@@ -302,3 +302,63 @@ def test_payment_nobody_need_look_after_is_left_alone(make: Callable[..., World]
     before = dict(world.database.payments)
     sweep_after(world, DAY_MS)
     assert world.database.payments == before
+
+
+def test_authorization_that_is_not_captured_in_time_expires(make: Callable[..., World]) -> None:
+    # given
+    world = make()
+    merchant = world.merchant()
+    payment_id = held(world, merchant)
+    charge_id = world.load(payment_id).latest_charge.id
+    charge = world.call("GET", f"/v1/charges/{charge_id}", merchant=merchant).body
+    deadline_s = charge["payment_method_details"]["card"]["capture_before"]
+    assert deadline_s == world.clock.now_ms() // 1000 + 7 * DAY_MS // 1000
+    # when
+    sweep_after(world, 7 * DAY_MS)
+    assert world.load(payment_id).status is PaymentStatus.REQUIRES_CAPTURE
+    sweep_after(world, MINUTE_MS)
+    # then
+    intent = world.call("GET", f"/v1/payment_intents/{payment_id}", merchant=merchant).body
+    assert (intent["status"], intent["cancellation_reason"]) == ("canceled", "automatic")
+    assert events_of(world, payment_id)[-2:] == ["charge.expired", "payment_intent.canceled"]
+    assert world.pending(merchant) == {}
+    world.check()
+
+
+@pytest.mark.parametrize("moment", ["before_send", "after_effect"])
+def test_capture_during_an_expiry_is_refused_and_takes_nothing(
+    make: Callable[..., World], moment: str
+) -> None:
+    world = make()
+    merchant = world.merchant()
+    payment_id = held(world, merchant)
+    path = f"/v1/payment_intents/{payment_id}/capture"
+    answers = []
+    on_provider(
+        world,
+        Operation.VOID,
+        moment,
+        lambda: answers.append(world.call("POST", path, merchant=merchant)),
+    )
+    sweep_after(world, 7 * DAY_MS + MINUTE_MS)
+    assert [answer.status for answer in answers] == [400]
+    assert answers[0].body["error"]["code"] == "payment_intent_unexpected_state"
+    assert world.load(payment_id).status is PaymentStatus.CANCELED
+    assert world.provider.effects(Operation.CAPTURE) == []
+    world.check()
+
+
+@pytest.mark.parametrize("moment", ["before_send", "after_effect"])
+def test_expiry_during_a_capture_leaves_the_capture(
+    make: Callable[..., World], moment: str
+) -> None:
+    world = make()
+    merchant = world.merchant()
+    payment_id = held(world, merchant)
+    world.clock.advance(7 * DAY_MS + MINUTE_MS)
+    on_provider(world, Operation.CAPTURE, moment, world.sweep)
+    path = f"/v1/payment_intents/{payment_id}/capture"
+    answer = world.call("POST", path, merchant=merchant)
+    assert (answer.status, answer.body["status"]) == (200, "succeeded")
+    assert world.provider.effects(Operation.VOID) == []
+    world.check()

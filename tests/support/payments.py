@@ -56,7 +56,12 @@ _VERDICT: dict[str, Any] = {
 }
 AUTHORIZED: Draft = (
     EventType.PAYMENT_AUTHORIZED,
-    {**_VERDICT, "authorization_code": "123456", "network_transaction_id": "1"},
+    {
+        **_VERDICT,
+        "authorization_code": "123456",
+        "network_transaction_id": "1",
+        "capture_before_ms": None,
+    },
 )
 DECLINED: Draft = (
     EventType.PAYMENT_DECLINED,
