@@ -169,16 +169,17 @@ def _status(before: Payment | None, after: Payment) -> Iterator[_Draft]:
 
 
 def _status_event(before: Payment | None, after: Payment) -> str | None:
+    # Every operation is processing for a moment; the merchant hears of it when it lasts.
+    if _is_unknown(after) and not _is_unknown(before):
+        return "processing"
     was = before.status if before else None
-    if after.status is PaymentStatus.PROCESSING:
-        # Every confirmation is processing for a moment; the merchant hears of it when it lasts.
-        unknown = after.last_event is EventType.PAYMENT_OUTCOME_UNKNOWN
-        return (
-            "processing" if unknown and before and before.last_event != after.last_event else None
-        )
     if after.status is PaymentStatus.REQUIRES_PAYMENT_METHOD:
         return "payment_failed" if _failed_now(before, after) else None
     return None if was is after.status else _STATUS_EVENTS.get(after.status)
+
+
+def _is_unknown(payment: Payment | None) -> bool:
+    return payment is not None and payment.pending is not None and payment.pending.is_unknown
 
 
 def _failed_now(before: Payment | None, after: Payment) -> bool:

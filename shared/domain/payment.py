@@ -105,7 +105,8 @@ class PendingOperation:
 
     Args: kind: of the work. amount_minor: to be moved. operation_key: as in Charge.
     requested_ms: when it began. due_at_ms: when it must be looked after, None when it waits for a
-    person. challenge: whether the customer was there to authenticate.
+    person. challenge: whether the customer was there to authenticate. is_unknown: whether the
+    provider was asked and did not answer.
     """
 
     kind: OperationKind
@@ -115,6 +116,7 @@ class PendingOperation:
     due_at_ms: int | None
     reason: str | None = None
     challenge: bool = False
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,7 +433,8 @@ def _outcome_unknown(payment: Payment, data: Data, _: Event) -> Payment:
         return _with_refund(payment, data["refund_id"], due_at_ms=data["due_at_ms"])
     if payment.pending is None:
         raise InvariantError(f"{payment.id} has nothing pending to be unknown")
-    return replace(payment, pending=replace(payment.pending, due_at_ms=data["due_at_ms"]))
+    pending = replace(payment.pending, due_at_ms=data["due_at_ms"], is_unknown=True)
+    return replace(payment, pending=pending)
 
 
 def _requested(kind: OperationKind) -> Callable[[Payment, Data, Event], Payment]:
@@ -443,6 +446,8 @@ def _requested(kind: OperationKind) -> Callable[[Payment, Data, Event], Payment]
             requested_ms=event.occurred_at_ms,
             due_at_ms=data["due_at_ms"],
             reason=data["reason"],
+            # A reversal goes on with what an authorization or capture left open.
+            is_unknown=payment.pending is not None and payment.pending.is_unknown,
         )
         return replace(payment, pending=pending, last_operation_key=data["operation_key"])
 

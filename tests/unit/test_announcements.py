@@ -30,6 +30,12 @@ from tests.support.payments import (
     refund_ended,
 )
 
+CAPTURE_REQUESTED: Draft = (
+    EventType.CAPTURE_REQUESTED,
+    {"amount_minor": 1500, "operation_key": None, "due_at_ms": 1, "reason": None},
+)
+CANCELLATION_REQUESTED: Draft = (EventType.CANCELLATION_REQUESTED, CAPTURE_REQUESTED[1])
+REVERSAL_REQUESTED: Draft = (EventType.REVERSAL_REQUESTED, CAPTURE_REQUESTED[1])
 SUCCEEDED = refund_ended(EventType.REFUND_SUCCEEDED)
 RETURNED = refund_ended(EventType.REFUND_RETURNED, "expired_or_canceled_card")
 FAILED = refund_ended(EventType.REFUND_FAILED, "declined")
@@ -76,6 +82,8 @@ def state(drafts: tuple[Draft, ...]) -> Payment | None:
         ((CREATED, CONFIRMED), (ACTION_REQUIRED,), ["payment_intent.requires_action"]),
         ((CREATED, CONFIRMED), (OUTCOME_UNKNOWN,), ["payment_intent.processing"]),
         ((CREATED, CONFIRMED, OUTCOME_UNKNOWN), (OUTCOME_UNKNOWN,), []),
+        ((*HELD, CAPTURE_REQUESTED), (OUTCOME_UNKNOWN,), ["payment_intent.processing"]),
+        ((CREATED, CONFIRMED, OUTCOME_UNKNOWN, REVERSAL_REQUESTED), (OUTCOME_UNKNOWN,), []),
         (HELD, (CAPTURED,), ["charge.captured", "payment_intent.succeeded"]),
         (HELD, (CANCELED,), ["payment_intent.canceled"]),
         (PAID, (SETTLED,), []),
@@ -94,11 +102,6 @@ def test_change_of_payment_is_announced_as(
     assert [announcement.type for announcement in announced] == expected
 
 
-CAPTURE_REQUESTED: Draft = (
-    EventType.CAPTURE_REQUESTED,
-    {"amount_minor": 1500, "operation_key": None, "due_at_ms": 1, "reason": None},
-)
-CANCELLATION_REQUESTED: Draft = (EventType.CANCELLATION_REQUESTED, CAPTURE_REQUESTED[1])
 SILENT_DRAFTS: tuple[Draft, ...] = (
     (EventType.PAYMENT_UPDATED, {"changes": {"payment_method": None}}),
     (EventType.PAYMENT_UPDATED, {"changes": {"payment_method": "pm_2"}}),
@@ -107,7 +110,7 @@ SILENT_DRAFTS: tuple[Draft, ...] = (
     (EventType.CAPTURE_REFUSED, {"message": "no"}),
     CANCELLATION_REQUESTED,
     (EventType.CANCELLATION_REFUSED, {"message": "no"}),
-    (EventType.REVERSAL_REQUESTED, CAPTURE_REQUESTED[1]),
+    REVERSAL_REQUESTED,
     SETTLED,
     REFUND_PENDING,
 )
