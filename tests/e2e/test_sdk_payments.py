@@ -345,7 +345,7 @@ def test_refund_to_a_closed_card_fails_and_can_be_made_again(client: stripe.Stri
     )
     # then
     assert failed.failure_reason == "expired_or_canceled_card"
-    told = {"type": "refund.failed", "limit": 1}
+    told: Any = {"type": "refund.failed", "limit": 1}
     (event,) = eventually(lambda: client.v1.events.list(told).data, bool)
     assert event.data.object["id"] == refund.id
     assert client.v1.refunds.create({"payment_intent": payment.id}).status == "succeeded"

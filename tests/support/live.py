@@ -71,14 +71,16 @@ class Wire:
             connection.close()
 
 
-def eventually(read: Callable[[], T], holds: Callable[[T], bool]) -> T:
+def eventually(
+    read: Callable[[], T], holds: Callable[[T], bool], *, within_s: int = WAIT_S_MAX
+) -> T:
     """Reads until the value is what it should become.
 
-    Raises: AssertionError with the last value when it does not within WAIT_S_MAX.
+    Raises: AssertionError with the last value when it does not in time.
     """
-    deadline = time.monotonic() + WAIT_S_MAX
+    deadline = time.monotonic() + within_s
     while not holds(value := read()):
-        assert time.monotonic() < deadline, f"still not after {WAIT_S_MAX} s: {value}"
+        assert time.monotonic() < deadline, f"still not after {within_s} s: {value}"
         time.sleep(POLL_S)
     return value
 
