@@ -92,7 +92,7 @@ class Client:
         self.orders: list[Order] = []
         self._world = world
         self._merchant = merchant
-        self._patience = patience
+        self.patience = patience
         self._name = name
 
     def order(self, path: str, params: Mapping[str, Any]) -> Order:
@@ -103,14 +103,14 @@ class Client:
             params = {**params, "metadata": {"order": key}}
         order = Order(self._merchant, path, params, key)
         self.orders.append(order)
-        if self._patience is Patience.GONE:
+        if self.patience is Patience.GONE:
             self._send(order)
             return order
         self._send_as_sdk(order)
         for _ in range(PERSISTENT_TRIES_MAX):
             if order.is_answered:
                 break
-            if self._patience is Patience.PATIENT:
+            if self.patience is Patience.PATIENT:
                 self._world.settle_down()
             self._world.wait(LEASE_MS + 1)
             self._send(order)

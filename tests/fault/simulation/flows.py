@@ -11,6 +11,8 @@ from tests.support.world import Merchant
 
 AMOUNT = 2000
 PART = 1500
+# Less than half, so that the network has no reason to refuse the same refund again.
+REFUND = 800
 PAY = "/v1/payment_intents"
 REFUNDS = "/v1/refunds"
 
@@ -88,10 +90,22 @@ def _cancel(client: Client, world: SimulatedWorld, merchant: Merchant, card: str
     client.order(f"{PAY}/{held}/cancel", {})
 
 
-def _refund(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
+def _paid(world: SimulatedWorld, merchant: Merchant, card: str) -> str:
     with world.boundaries.paused():
         paid = str(world.pay(merchant, payment_method=card).body["id"])
         world.settle_down()
+    return paid
+
+
+def _refund(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
+    paid = _paid(world, merchant, card)
+    client.order(REFUNDS, {"payment_intent": paid, "amount": REFUND})
+
+
+def _refund_twice(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
+    """Asks for more than there is, in two refunds, each of which there would be enough for."""
+    paid = _paid(world, merchant, card)
+    client.order(REFUNDS, {"payment_intent": paid, "amount": PART})
     client.order(REFUNDS, {"payment_intent": paid, "amount": PART})
 
 
@@ -102,6 +116,7 @@ FLOWS: Mapping[str, Flow] = {
     "capture_part": _capture_part,
     "cancel": _cancel,
     "refund": _refund,
+    "refund_twice": _refund_twice,
 }
 CARDS: Mapping[str, tuple[str, ...]] = {
     "pay": (APPROVED, DECLINED, BLOCKED, AUTHENTICATED),
@@ -109,6 +124,7 @@ CARDS: Mapping[str, tuple[str, ...]] = {
     "capture_part": (APPROVED, REFUND_PENDING, REFUND_FAILED),
     "cancel": (APPROVED, REFUND_PENDING, REFUND_FAILED),
     "refund": (APPROVED, REFUND_PENDING, REFUND_FAILED),
+    "refund_twice": (APPROVED, REFUND_PENDING, REFUND_FAILED),
 }
 
 
@@ -135,4 +151,6 @@ def expected(order: Order, card: str) -> set[Result]:
         return {CANCELED, FAILED}
     if order.path.endswith("/capture"):
         return {SUCCEEDED, FAILED}
-    return {SUCCEEDED, (200, "failed")}
+    results: set[Result] = {SUCCEEDED, (200, "failed")}
+    # The second of two refunds that are too much together.
+    return results | {(400, None)} if order.params["amount"] == PART else results

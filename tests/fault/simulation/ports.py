@@ -42,6 +42,7 @@ class StreamedPaymentStore(MemoryPaymentStore):
         committed: Callable[[Payment | None, PaymentChange], None],
     ) -> None:
         super().__init__(database)
+        self.database = database
         self._payments = database.payments
         self._committed = committed
 

@@ -21,7 +21,7 @@ from shared.domain.announcements import announce_payment
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.invariants import EventObject, EventObjects, Observation
-from shared.domain.payment import Payment
+from shared.domain.payment import Payment, RefundStatus
 from shared.domain.resolution import SWEEP_AFTER_MS
 from shared.domain.saga import Outcome
 from shared.domain.sandbox_network import REFUND_ENDS_AFTER_MS
@@ -89,6 +89,7 @@ class SimulatedWorld(World):
         self.stream: list[StreamRecord] = []
         self.expected_events: set[str] = set()
         self.wrong_commits: list[str] = []
+        self.answers: dict[str, list[Answer]] = {}
         self._local = _Local()
         self._arrivals: list[tuple[int, int, Callable[[], object]]] = []
         self._count = 0
@@ -206,9 +207,10 @@ class SimulatedWorld(World):
 
     def _committed(self, before: Payment | None, change: PaymentChange) -> None:
         after = change.payment
-        if not 0 <= after.refunded_minor <= after.amount_received_minor:
+        given_back = sum(r.amount_minor for r in after.refunds if r.status != RefundStatus.FAILED)
+        if given_back > after.amount_received_minor:
             self.wrong_commits.append(
-                f"{after.id} gives back {after.refunded_minor} of {after.amount_received_minor}"
+                f"{after.id} gives back {given_back} of {after.amount_received_minor}"
             )
         self._count += 1
         self.expected_events |= {item.id for item in announce_payment(before, after)}
@@ -258,6 +260,7 @@ class SimulatedWorld(World):
             return LOST
         finally:
             self._local.serving.pop()
+        self.answers.setdefault(event["headers"].get("idempotency-key", ""), []).append(answer)
         return answer
 
     def _api(self, event: Mapping[str, Any]) -> Answer:
