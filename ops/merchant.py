@@ -10,13 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
+from ops.stages import CLIENT, OperatorError, data_tables, stage_region, stage_regions
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
 from shared.adapters.system import SystemClock, SystemEntropy
 from shared.domain.currencies import EXPONENTS
@@ -24,16 +22,8 @@ from shared.domain.documents import Document, DocumentWrite
 from shared.domain.ports import DocumentStore, Entropy
 from shared.edge.auth import key_record_id
 
-ROOT = Path(__file__).resolve().parents[1]
 ACCOUNT_LENGTH = 16
 KEY_LENGTH = 48
-CLIENT = Config(
-    connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}
-)
-
-
-class OperatorError(Exception):
-    """Says what the operator has to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,43 +103,14 @@ def create(stores: Sequence[DocumentStore], writes: Sequence[DocumentWrite]) -> 
         store.commit(writes)
 
 
-def stage_regions(stage: str) -> tuple[str, ...]:
-    """Returns the regions of a stage in cdk.json.
-
-    Raises: OperatorError when there is no such stage.
-    """
-    stages = json.loads((ROOT / "cdk.json").read_text())["context"]["stages"]
-    if stage not in stages:
-        raise OperatorError(f"no stage {stage} in cdk.json; there are {', '.join(stages)}")
-    return tuple(stages[stage]["regions"])
-
-
-def stack_outputs(stack: str, region: str) -> dict[str, str]:
-    """Returns what a deployed stack tells operators.
-
-    Raises: OperatorError when the stack is not deployed there, or may not be read.
-    """
-    client = boto3.client("cloudformation", region_name=region, config=CLIENT)
-    try:
-        found = client.describe_stacks(StackName=stack)["Stacks"][0]
-    except (BotoCoreError, ClientError) as error:
-        raise OperatorError(f"cannot read the stack {stack} in {region}: {error}") from error
-    outputs = found.get("Outputs", ())
-    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
-
-
 def open_store(stage: str, region: str) -> DocumentStore:
     """Opens the objects of a stage in a region, found by its data stack's outputs.
 
     Raises: OperatorError when they cannot be found.
     """
-    stack = f"Farthing-{stage}-{region}-Data"
-    outputs = stack_outputs(stack, region)
-    missing = {"ObjectsTable", "IdempotencyTable"} - outputs.keys()
-    if missing:
-        raise OperatorError(f"the stack {stack} in {region} has no output {', '.join(missing)}")
+    objects, idempotency = data_tables(stage, region, ("ObjectsTable", "IdempotencyTable"))
     client = boto3.client("dynamodb", region_name=region, config=CLIENT)
-    return DynamoDocumentStore(client, outputs["ObjectsTable"], outputs["IdempotencyTable"])
+    return DynamoDocumentStore(client, objects, idempotency)
 
 
 def _arguments() -> argparse.Namespace:
@@ -165,9 +126,7 @@ def _arguments() -> argparse.Namespace:
 
 def _create(arguments: argparse.Namespace) -> Credentials:
     regions = stage_regions(arguments.stage)
-    home = arguments.home or regions[0]
-    if home not in regions:
-        raise OperatorError(f"{home} is not a region of {arguments.stage}: {', '.join(regions)}")
+    home = stage_region(arguments.stage, arguments.home)
     country = arguments.country.upper()
     if len(country) != 2 or not country.isascii() or not country.isalpha():
         raise OperatorError(f"{arguments.country} is not a two-letter country code")

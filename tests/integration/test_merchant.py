@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ops import merchant
+from ops import merchant, stages
 from shared.adapters.memory import MemoryDatabase, MemoryDocumentStore
 from shared.domain.documents import Document
 from shared.domain.errors import VersionConflictError
@@ -25,7 +25,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The tables of the stage "dev"; moto has no CloudFormation here, so its answer is given."""
     environment = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
     monkeypatch.setattr(os, "environ", {**os.environ, **environment})
-    monkeypatch.setattr(merchant, "stack_outputs", outputs)
+    monkeypatch.setattr(stages, "stack_outputs", outputs)
     with mock_aws():
         for region in REGIONS:
             create_table(boto3.client("dynamodb", region_name=region), f"objects-{region}")
@@ -91,8 +91,8 @@ def test_create_with_wrong_arguments_says_what_to_change(
 
 @pytest.mark.usefixtures("stage")
 def test_open_store_stack_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merchant, "stack_outputs", lambda *_: {"ObjectsTable": "objects"})
-    with pytest.raises(merchant.OperatorError, match="IdempotencyTable"):
+    monkeypatch.setattr(stages, "stack_outputs", lambda *_: {"ObjectsTable": "objects"})
+    with pytest.raises(stages.OperatorError, match="IdempotencyTable"):
         merchant.open_store("dev", "us-east-1")
 
 

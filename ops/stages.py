@@ -1,0 +1,68 @@
+"""The stages of cdk.json, and what is deployed of them, as operator commands find it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+ROOT = Path(__file__).resolve().parents[1]
+CLIENT = Config(
+    connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}
+)
+
+
+class OperatorError(Exception):
+    """Says what the operator has to change."""
+
+
+def stage_regions(stage: str) -> tuple[str, ...]:
+    """Returns the regions of a stage in cdk.json.
+
+    Raises: OperatorError when there is no such stage.
+    """
+    stages = json.loads((ROOT / "cdk.json").read_text())["context"]["stages"]
+    if stage not in stages:
+        raise OperatorError(f"no stage {stage} in cdk.json; there are {', '.join(stages)}")
+    return tuple(stages[stage]["regions"])
+
+
+def stage_region(stage: str, named: str | None) -> str:
+    """Returns the named region of a stage, its first one where none is named.
+
+    Raises: OperatorError when there is no such stage, or it is not in that region.
+    """
+    regions = stage_regions(stage)
+    region = named or regions[0]
+    if region not in regions:
+        raise OperatorError(f"{region} is not a region of {stage}: {', '.join(regions)}")
+    return region
+
+
+def stack_outputs(stack: str, region: str) -> dict[str, str]:
+    """Returns what a deployed stack tells operators.
+
+    Raises: OperatorError when the stack is not deployed there, or may not be read.
+    """
+    client = boto3.client("cloudformation", region_name=region, config=CLIENT)
+    try:
+        found = client.describe_stacks(StackName=stack)["Stacks"][0]
+    except (BotoCoreError, ClientError) as error:
+        raise OperatorError(f"cannot read the stack {stack} in {region}: {error}") from error
+    outputs = found.get("Outputs", ())
+    return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+
+
+def data_tables(stage: str, region: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Returns tables of a stage in a region, by the names that its data stack's outputs have.
+
+    Raises: OperatorError when they cannot be found.
+    """
+    stack = f"Farthing-{stage}-{region}-Data"
+    outputs = stack_outputs(stack, region)
+    missing = [name for name in names if name not in outputs]
+    if missing:
+        raise OperatorError(f"the stack {stack} in {region} has no output {', '.join(missing)}")
+    return tuple(outputs[name] for name in names)
