@@ -36,6 +36,8 @@ SWEEP_AFTER_MS = 30 * SECOND_MS
 RESEND_UNTIL_MS = 23 * HOUR_MS
 # A bank may take days to pay a refund that the provider accepted.
 REFUND_PENDING_MAX_MS = 30 * DAY_MS
+# A store writes a change, the snapshot and its events, in one transaction of at most 100 writes.
+LOOK_AGAIN_MAX = 99
 
 
 def first_due_ms(now_ms: int) -> int:
@@ -84,3 +86,28 @@ def record_unknown(
     asked = refund_id is None and payment.has_pending(OperationKind.AUTHORIZATION)
     used = payment.latest_charge.card.stored_token if asked else None
     return PaymentChange(payment.version, after, events, verification_used=used)
+
+
+def look_again(payment: Payment, context: Context) -> PaymentChange | None:
+    """Has what waits for a person looked after from now on, because a person says so.
+
+    What has a date keeps it: what is overdue is looked after anyway, and a later date would hide
+    that nobody did.
+
+    Returns: None when nothing waits for a person. More than LOOK_AGAIN_MAX take another call.
+    """
+    waiting: list[str | None] = []
+    if payment.pending is not None and payment.pending.due_at_ms is None:
+        waiting.append(None)
+    waiting += [refund.id for refund in payment.open_refunds if refund.due_at_ms is None]
+    if not waiting:
+        return None
+    drafts = [
+        (
+            EventType.PAYMENT_OUTCOME_UNKNOWN,
+            {"refund_id": refund_id, "due_at_ms": context.now_ms},
+        )
+        for refund_id in waiting[:LOOK_AGAIN_MAX]
+    ]
+    after, events = advance(payment, payment.id, drafts, context)
+    return PaymentChange(payment.version, after, events)

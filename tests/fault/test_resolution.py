@@ -5,9 +5,16 @@ from collections.abc import Callable
 import pytest
 
 from shared.domain.announcements import announce_payment
+from shared.domain.changes import Context
 from shared.domain.errors import ProviderUnavailableError, UnknownOutcomeError
 from shared.domain.payment import Payment, PaymentStatus, rebuild
-from shared.domain.resolution import DAY_MS, HOUR_MS, MINUTE_MS, PROBES_AFTER_MS
+from shared.domain.resolution import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    PROBES_AFTER_MS,
+    look_again,
+)
 from shared.domain.sandbox_network import Command, Operation
 from tests.support.faults import (
     crash_after,
@@ -36,6 +43,13 @@ def silence(world: World) -> None:
 
 def repair(world: World) -> None:
     world.provider.fault = lambda moment, command: None
+    vars(world.provider).pop("find", None)
+
+
+def park(world: World, payment_id: str) -> None:
+    """Sweeps until it is a person's turn."""
+    while (due_ms := world.load(payment_id).due_at_ms) is not None:
+        sweep_after(world, due_ms - world.clock.now_ms() + 31_000)
 
 
 def sweep_after(world: World, milliseconds: int = 2 * MINUTE_MS) -> None:
@@ -206,6 +220,70 @@ def test_provider_that_stays_silent_is_asked_on_schedule_and_at_last_a_person_is
     assert world.load(payment_id).waits_for_person
     captures = [t for t in world.provider.transactions if t.type is Operation.CAPTURE]
     assert len(captures) == 1
+    world.check()
+
+
+def ask_again(world: World, payment_id: str) -> None:
+    """Does what an operator's command does."""
+    change = look_again(world.load(payment_id), Context(world.clock.now_ms()))
+    assert change is not None
+    world.payments.commit(change)
+
+
+@BOTH
+@pytest.mark.parametrize("operation", ["payment", "capture", "refund"])
+def test_operation_that_waited_for_a_person_ends_when_it_is_looked_after_again(
+    make: Callable[..., World], operation: str, has_sale: bool
+) -> None:
+    # given: the provider did it, and was silent for days
+    world = make(has_sale=has_sale)
+    merchant = world.merchant()
+    if operation == "payment":
+        silence(world)
+        payment_id = world.pay(merchant).body["id"]
+    elif operation == "capture":
+        payment_id = held(world, merchant)
+        silence(world)
+        world.call("POST", f"/v1/payment_intents/{payment_id}/capture", merchant=merchant)
+    else:
+        payment_id = world.pay(merchant).body["id"]
+        silence(world)
+        world.call("POST", "/v1/refunds", {"payment_intent": payment_id}, merchant=merchant)
+    park(world, payment_id)
+    assert world.load(payment_id).waits_for_person
+    effects = world.provider.effects(Operation.SALE, Operation.CAPTURE, Operation.REFUND)
+    # when: nobody says so, nothing happens, even though the provider would answer
+    repair(world)
+    sweep_after(world, DAY_MS)
+    assert world.load(payment_id).waits_for_person
+    # when: a person has it looked after
+    ask_again(world, payment_id)
+    sweep_after(world)
+    # then
+    payment = world.load(payment_id)
+    assert not payment.is_open
+    assert payment.status is PaymentStatus.SUCCEEDED
+    assert payment.refunded_minor == (2000 if operation == "refund" else 0)
+    assert events_of(world, payment_id).count("payment_intent.processing") <= 1
+    asked = world.provider.effects(Operation.SALE, Operation.CAPTURE, Operation.REFUND)
+    if has_sale or operation != "payment":
+        assert asked == effects
+    world.check()
+
+
+def test_operation_that_is_looked_after_again_in_vain_waits_for_a_person_again(
+    make: Callable[..., World],
+) -> None:
+    world = make()
+    merchant = world.merchant()
+    payment_id = held(world, merchant)
+    silence(world)
+    world.call("POST", f"/v1/payment_intents/{payment_id}/capture", merchant=merchant)
+    park(world, payment_id)
+    ask_again(world, payment_id)
+    assert not world.load(payment_id).waits_for_person
+    sweep_after(world)
+    assert world.load(payment_id).waits_for_person
     world.check()
 
 
