@@ -1,10 +1,11 @@
 # The verbs of the checkout. Everything they install or write stays in folders of the checkout.
 PYTHON := .venv/bin/python
 F ?=
+S ?=
 E ?= events/$(F).json
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down merchant test check bench invoke assets
+.PHONY: help install up down merchant test faults check bench invoke assets
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +24,9 @@ merchant: install ## print the keys of a new merchant on the local platform, as 
 
 test: install ## run every test; the end-to-end ones get a platform of their own
 	@$(PYTHON) -m local.run_tests
+
+faults: install ## break a payment everywhere, in pairs, and 10,000 crowds of them; S=7 replays a seed
+	@$(PYTHON) -m tests.fault.run $(if $(S),--seed $(S))
 
 check: install ## format, lint, types, layers, templates: under a minute
 	@$(PYTHON) -m local.check

@@ -16,14 +16,16 @@ from tests.support.world import Answer, Merchant
 SDK_RETRIES_MAX = 2
 SDK_BACKOFF_MS = 500
 PERSISTENT_TRIES_MAX = 8
+# Long enough for the sweeper and most of the resolver's tries, and within the life of a key.
+PATIENCE_MS = 6 * 60 * 60 * 1000
 OPEN = frozenset({"processing", "pending"})
 
 
 class Patience(StrEnum):
     """Who sends a request again, and when.
 
-    PERSISTENT: after the lease, and again until there is an answer. PATIENT: only when everything
-    that happens by itself has happened. GONE: never; the platform is on its own.
+    PERSISTENT: after the lease, and again until there is an answer. PATIENT: hours later, when
+    what happens by itself has happened. GONE: never; the platform is on its own.
     """
 
     PERSISTENT = "persistent"
@@ -111,7 +113,7 @@ class Client:
             if order.is_answered:
                 break
             if self.patience is Patience.PATIENT:
-                self._world.settle_down()
+                self._world.settle_down(PATIENCE_MS)
             self._world.wait(LEASE_MS + 1)
             self._send(order)
         return order

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.fault.simulation.boundaries import KINDS, Boundary, Fault
-from tests.fault.simulation.checks import check
 from tests.fault.simulation.clients import Client, Order, Patience
-from tests.fault.simulation.explore import Run, Violation, forget_worlds
+from tests.fault.simulation.explore import Run, Violation, come_to_rest, forget_worlds
 from tests.fault.simulation.flows import (
     APPROVED,
     AUTHENTICATED,
@@ -24,9 +23,9 @@ from tests.fault.simulation.world import SimulatedWorld
 MERCHANTS_MAX = 2
 CLIENTS_MAX = 3
 ORDERS_MAX = 3
-FAULTS_MAX = 6
+FAULTS_MAX = 8
 # Of a run's boundaries, some 150 of them.
-FAULT_SHARES = (0.01, 0.03, 0.1)
+FAULT_SHARES = (0.02, 0.05, 0.2)
 HAND_OVER_SHARES = (0.05, 0.3)
 TICK_MS = 1_000
 CARDS = (APPROVED, APPROVED, APPROVED, REFUND_PENDING, REFUND_FAILED, DECLINED, AUTHENTICATED)
@@ -107,9 +106,7 @@ def run_seed(seed: int, make: Callable[..., CrowdedWorld] = CrowdedWorld) -> Run
     world.boundaries.active = True
     try:
         world.serve(programs)
-        world.settle_down()
-        orders = [order for client in clients for order in client.orders]
-        check(world, orders)
+        come_to_rest(world, [order for client in clients for order in client.orders])
         _check_answered(clients)
     except AssertionError as error:
         message = str(error) or repr(error)

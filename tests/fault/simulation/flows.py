@@ -1,6 +1,6 @@
 """The flows: what a client asks for, one request after the other, and what may come of it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -119,7 +119,7 @@ FLOWS: Mapping[str, Flow] = {
     "refund_twice": _refund_twice,
 }
 CARDS: Mapping[str, tuple[str, ...]] = {
-    "pay": (APPROVED, DECLINED, BLOCKED, AUTHENTICATED),
+    "pay": (APPROVED, DECLINED, BLOCKED, AUTHENTICATED, REFUND_PENDING, REFUND_FAILED),
     "authorize_and_capture": (APPROVED, DECLINED, AUTHENTICATED),
     "capture_part": (APPROVED, REFUND_PENDING, REFUND_FAILED),
     "cancel": (APPROVED, REFUND_PENDING, REFUND_FAILED),
@@ -128,16 +128,17 @@ CARDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def cases() -> Iterator[Case]:
+def cases() -> list[Case]:
     """Returns every flow with every card, kind of provider and client.
 
     Whether there is a sale call makes a difference only to an automatic payment.
     """
-    for flow, patience in product(FLOWS, Patience):
-        for card in CARDS[flow]:
-            yield Case(flow, card, True, patience)
-            if flow == "pay":
-                yield Case(flow, card, False, patience)
+    return [
+        Case(flow, card, has_sale, patience)
+        for flow, patience in product(FLOWS, Patience)
+        for card in CARDS[flow]
+        for has_sale in ((True, False) if flow == "pay" else (True,))
+    ]
 
 
 def expected(order: Order, card: str) -> set[Result]:

@@ -56,6 +56,8 @@ class Turns:
         while waiting := [task for task in tasks if not task.is_over]:
             ready = [task for task in waiting if task.wakes_at_ms <= self._now_ms()]
             if not ready:
+                # What arrives meanwhile is nobody's turn.
+                self._running = None
                 self._advance_to(min(task.wakes_at_ms for task in waiting))
                 continue
             self._running = self._rng.choice(ready)

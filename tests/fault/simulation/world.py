@@ -155,7 +155,7 @@ class SimulatedWorld(World):
         now_ms = self.clock.now_ms
         self.settlements, self.deliveries = SimulatedQueue(now_ms), SimulatedQueue(now_ms)
         self.notices = SimulatedQueue(now_ms)
-        self.dead_letters: list[Mapping[str, str | None]] = []
+        self._poison: list[Mapping[str, str | None]] = []
         self.endpoint = BrokenEndpoint(self._through)
         bus = BrokenBus(self._route, self._through)
         self._relay = Relay(self.documents, bus, self, logger)
@@ -166,7 +166,13 @@ class SimulatedWorld(World):
 
     def put(self, letter: Mapping[str, str | None]) -> None:
         """Implements DeadLetters."""
-        self.dead_letters.append(letter)
+        self._poison.append(letter)
+
+    @property
+    def dead_letters(self) -> list[Mapping[str, Any]]:
+        """What nobody could handle."""
+        queues = (self.settlements, self.deliveries, self.notices)
+        return [*self._poison, *(letter for queue in queues for letter in queue.dead_letters)]
 
     def _route(self, announcement: Mapping[str, Any]) -> None:
         if announcement["type"] in SETTLED_ON:
@@ -298,15 +304,16 @@ class SimulatedWorld(World):
 
     # What happens by itself.
 
-    def settle_down(self) -> None:
-        """Lets time pass until nothing is left to happen.
+    def settle_down(self, horizon_ms: int | None = None) -> None:
+        """Lets time pass until nothing is left to happen, or until a horizon.
 
         Raises: AssertionError when something is left however long one waits.
         """
+        began_ms = self.clock.now_ms()
         for _ in range(ROUNDS_MAX):
             self.pump()
             moment = self._next_ms()
-            if moment is None:
+            if moment is None or (horizon_ms is not None and moment > began_ms + horizon_ms):
                 return
             self.wait(moment - self.clock.now_ms())
         raise AssertionError(f"never comes to rest: {self._unrest()}")

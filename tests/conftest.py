@@ -1,0 +1,25 @@
+"""What the whole test session tells at its end."""
+
+from typing import Any
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Adds up what the fault harness explored; see tests/fault/test_exhaustive.py."""
+    told = [
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "faults" and getattr(report, "when", None) == "call"
+    ]
+    if not told:
+        return
+    boundaries = {name for one in told for name in one["boundaries"]}
+    faults, runs, violations = (
+        sum(one[name] for one in told) for name in ("faults", "runs", "violations")
+    )
+    terminalreporter.write_line(
+        f"faults: {len(boundaries)} boundaries found, {faults} faults injected, {runs} runs, "
+        f"{violations} violations (pairs on a payment: the second fault of five kinds; of every "
+        "kind in `make faults`)"
+    )
