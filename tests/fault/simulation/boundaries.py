@@ -37,7 +37,8 @@ class Fault(StrEnum):
     beside whatever was done instead. BUSY_DONE: an answer that says that nothing was done, though
     it was. PARTIAL: only the first part is done. TWIN: the client's whole request arrives again at
     this very moment. OVERTAKEN: the process stands still until the lease of its request is over,
-    and the client's retry runs from beginning to end before it goes on. SWEPT: it stands still for
+    and the client's retry runs from beginning to end before it goes on. RIVAL: another request on
+    the same payment runs from beginning to end before it goes on. SWEPT: it stands still for
     a minute, and the sweeper looks at everything before it goes on. STALE: an eventually
     consistent read that misses the newest writes.
     """
@@ -58,6 +59,7 @@ class Fault(StrEnum):
     REFUSED = "refused"
     TWIN = "twin"
     OVERTAKEN = "overtaken"
+    RIVAL = "rival"
     SWEPT = "swept"
 
 
@@ -100,7 +102,7 @@ class Kind:
 
 
 _CRASHES = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
-_BESIDE = (Fault.TWIN, Fault.OVERTAKEN, Fault.SWEPT)
+_BESIDE = (Fault.TWIN, Fault.OVERTAKEN, Fault.RIVAL, Fault.SWEPT)
 _TIMEOUTS = (Fault.TIMEOUT_LOST, Fault.TIMEOUT_DONE, Fault.LATE)
 READ = Kind((Fault.CRASH_BEFORE, Fault.TIMEOUT_LOST, Fault.THROTTLED, *_BESIDE))
 TRANSACTION = Kind(
@@ -218,6 +220,9 @@ class Surroundings(Protocol):
     def send_twin(self, after_ms: int) -> None:
         """Lets time pass and sends the request that is being served once more."""
 
+    def send_rival(self) -> None:
+        """Sends another request on the payment that is being worked on."""
+
     def sweep_beside(self) -> None:
         """Lets a minute pass, and the sweeper run beside what is going on."""
 
@@ -323,6 +328,8 @@ class Boundaries:
                 self._around.send_twin(after_ms=0)
             case Fault.OVERTAKEN:
                 self._around.send_twin(after_ms=LEASE_MS + 1)
+            case Fault.RIVAL:
+                self._around.send_rival()
             case Fault.SWEPT:
                 self._around.sweep_beside()
 

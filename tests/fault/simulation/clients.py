@@ -92,6 +92,7 @@ class Client:
         self, world: SimulatedWorld, merchant: Merchant, patience: Patience, name: str = "order"
     ) -> None:
         self.orders: list[Order] = []
+        self.rivals: list[Order] = []
         self._world = world
         self._merchant = merchant
         self.patience = patience
@@ -117,6 +118,13 @@ class Client:
             self._world.wait(LEASE_MS + 1)
             self._send(order)
         return order
+
+    def rival(self, path: str, params: Mapping[str, Any]) -> None:
+        """Asks for something once, beside what is being done."""
+        key = f"{self._name}-rival-{len(self.rivals) + 1}"
+        order = Order(self._merchant, path, params, key)
+        self.rivals.append(order)
+        self._send(order)
 
     def _send_as_sdk(self, order: Order) -> None:
         for retry in range(SDK_RETRIES_MAX + 1):

@@ -13,6 +13,7 @@ AMOUNT = 2000
 PART = 1500
 # Less than half, so that the network has no reason to refuse the same refund again.
 REFUND = 800
+BEFORE_EXPIRY_MS = 20_000
 PAY = "/v1/payment_intents"
 REFUNDS = "/v1/refunds"
 
@@ -80,13 +81,31 @@ def _held(world: SimulatedWorld, merchant: Merchant, card: str) -> str:
         return str(world.pay(merchant, payment_method=card, capture_method="manual").body["id"])
 
 
+def _rival(world: SimulatedWorld, client: Client, path: str, params: Mapping[str, Any]) -> None:
+    """Has another program of the merchant ask for something too, when a fault says so."""
+    world.rival = lambda: client.rival(path, params)
+
+
 def _capture_part(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
     held = _held(world, merchant, card)
+    _rival(world, client, f"{PAY}/{held}/cancel", {})
     client.order(f"{PAY}/{held}/capture", {"amount_to_capture": PART})
+
+
+def _capture_late(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
+    """Captures when the authorization is about to expire, so that the sweeper gets in between."""
+    held = _held(world, merchant, card)
+    with world.boundaries.paused():
+        capture_before_ms = world.load(held).latest_charge.capture_before_ms
+        assert capture_before_ms is not None
+        world.settle_down(capture_before_ms - world.clock.now_ms() - BEFORE_EXPIRY_MS)
+        world.wait(capture_before_ms - world.clock.now_ms() - BEFORE_EXPIRY_MS)
+    client.order(f"{PAY}/{held}/capture", {})
 
 
 def _cancel(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
     held = _held(world, merchant, card)
+    _rival(world, client, f"{PAY}/{held}/capture", {})
     client.order(f"{PAY}/{held}/cancel", {})
 
 
@@ -99,6 +118,7 @@ def _paid(world: SimulatedWorld, merchant: Merchant, card: str) -> str:
 
 def _refund(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
     paid = _paid(world, merchant, card)
+    _rival(world, client, REFUNDS, {"payment_intent": paid, "amount": PART})
     client.order(REFUNDS, {"payment_intent": paid, "amount": REFUND})
 
 
@@ -114,6 +134,7 @@ FLOWS: Mapping[str, Flow] = {
     "pay": _pay,
     "authorize_and_capture": _authorize_and_capture,
     "capture_part": _capture_part,
+    "capture_late": _capture_late,
     "cancel": _cancel,
     "refund": _refund,
     "refund_twice": _refund_twice,
@@ -122,6 +143,7 @@ CARDS: Mapping[str, tuple[str, ...]] = {
     "pay": (APPROVED, DECLINED, BLOCKED, AUTHENTICATED, REFUND_PENDING, REFUND_FAILED),
     "authorize_and_capture": (APPROVED, DECLINED, AUTHENTICATED),
     "capture_part": (APPROVED, REFUND_PENDING, REFUND_FAILED),
+    "capture_late": (APPROVED,),
     "cancel": (APPROVED, REFUND_PENDING, REFUND_FAILED),
     "refund": (APPROVED, REFUND_PENDING, REFUND_FAILED),
     "refund_twice": (APPROVED, REFUND_PENDING, REFUND_FAILED),
@@ -141,17 +163,23 @@ def cases() -> list[Case]:
     ]
 
 
-def expected(order: Order, card: str) -> set[Result]:
-    """Returns what the client may be told in the end."""
+def expected(order: Order, case: Case, *, has_rival: bool) -> set[Result]:
+    """Returns what the client may be told in the end.
+
+    Args: has_rival: whether somebody else asked for something that excludes it.
+    """
+    refused: set[Result] = set()
+    if has_rival or case.flow == "capture_late":
+        refused = {(400, "payment_intent_unexpected_state"), (400, None)}
     if order.path == PAY:
-        usual = OF_CARD[card]
+        usual = OF_CARD[case.card]
         if usual == SUCCEEDED and order.params["capture_method"] == "manual":
             usual = (200, "requires_capture")
         return {usual, FAILED}
     if order.path.endswith("/cancel"):
-        return {CANCELED, FAILED}
+        return {CANCELED, FAILED} | refused
     if order.path.endswith("/capture"):
-        return {SUCCEEDED, FAILED}
-    results: set[Result] = {SUCCEEDED, (200, "failed")}
+        return {SUCCEEDED, FAILED} | refused
+    results: set[Result] = {SUCCEEDED, (200, "failed")} | refused
     # The second of two refunds that are too much together.
     return results | {(400, None)} if order.params["amount"] == PART else results

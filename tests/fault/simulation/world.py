@@ -89,6 +89,7 @@ class SimulatedWorld(World):
         self.stream: list[StreamRecord] = []
         self.expected_events: set[str] = set()
         self.wrong_commits: list[str] = []
+        self.rival: Callable[[], object] | None = None
         self.answers: dict[str, list[Answer]] = {}
         self._local = _Local()
         self._arrivals: list[tuple[int, int, Callable[[], object]]] = []
@@ -246,6 +247,11 @@ class SimulatedWorld(World):
         if len(serving) == 1:
             self.wait(after_ms)
             self.respond(serving[0])
+
+    def send_rival(self) -> None:
+        """Sends another request on the payment that is being worked on, where the flow has one."""
+        if len(self._local.serving) == 1 and self.rival is not None:
+            self.rival()
 
     def sweep_beside(self) -> None:
         """Lets a minute pass, and the sweeper run beside what is going on."""
