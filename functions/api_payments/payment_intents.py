@@ -26,7 +26,7 @@ from shared.domain.changes import Context, Draft, PaymentChange, advance
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
-from shared.domain.payment import Payment, PaymentStatus, unexpected_state
+from shared.domain.payment import Charge, Payment, PaymentStatus, unexpected_state
 from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
 from shared.domain.saga import CANCEL, CAPTURE, PAY
 from shared.edge.api import Api, Reply, Request
@@ -97,7 +97,11 @@ class PaymentIntents:
         """Creates a payment, and confirms it at once where asked to."""
         params = request.params
         payment_id = request.new_id("pi")
-        _require_customer(request.references, request.scope, params.customer)
+        made = self.payments.load(payment_id) if request.resumed else None
+        if made is not None and self.sagas.is_over(request, made):
+            return _answer(made, request)
+        if made is None:
+            _require_customer(request.references, request.scope, params.customer)
         method = self._method(request, request.references, params.payment_method)
         created = _created_data(request, payment_id, method)
         require_room(created, bytes_max=DETAILS_BYTES_MAX)
@@ -113,7 +117,7 @@ class PaymentIntents:
         account = request.references[request.scope.account]
         order = _pay_order(params, method, account, create=created)
         require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
-        return self.sagas.run(PAY, request, payment_id, order, _answer)
+        return self.sagas.run(PAY, request, payment_id, order, lambda p: _answer(p, request))
 
     def _create_only(
         self,
@@ -142,20 +146,20 @@ class PaymentIntents:
         """Confirms a payment: the customer agrees to pay."""
         params = request.params
         payment = self._load(request)
+        if self.sagas.is_over(request, payment):
+            return _answer(payment, request)
         if params.payment_method is None and payment.payment_method is None:
-            # A retry finds its payment already confirmed; then the saga tells what became of it.
-            if not request.resumed:
-                raise RejectedError(
-                    "You cannot confirm this PaymentIntent because it's missing a payment method. "
-                    "You can either update the PaymentIntent with a payment method and then "
-                    "confirm it again, or confirm it again directly with a payment method.",
-                    code="payment_intent_unexpected_state",
-                    param="payment_method",
-                )
-            return _answer(payment)
+            raise RejectedError(
+                "You cannot confirm this PaymentIntent because it's missing a payment method. "
+                "You can either update the PaymentIntent with a payment method and then "
+                "confirm it again, or confirm it again directly with a payment method.",
+                code="payment_intent_unexpected_state",
+                param="payment_method",
+            )
         method_id = params.payment_method or payment.payment_method
         references = self._with_stored(request, payment)
-        _require_customer(references, request.scope, payment.customer)
+        if not request.resumed:
+            _require_customer(references, request.scope, payment.customer)
         method = self._method(request, references, method_id)
         if method is None:
             raise missing_reference("PaymentMethod", str(method_id), "payment_method")
@@ -168,7 +172,7 @@ class PaymentIntents:
         order = _pay_order(params, method, account, before=payment, update=update)
         if not request.resumed:
             require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
-        return self.sagas.run(PAY, request, payment.id, order, _answer)
+        return self.sagas.run(PAY, request, payment.id, order, lambda p: _answer(p, request))
 
     def retrieve(self, request: Request[NoParams]) -> Reply:
         """Retrieves a payment."""
@@ -433,16 +437,39 @@ def _state(payment: Payment) -> Reply:
     return Reply(200, wire.payment_intent(payment), began=payment.pending is None)
 
 
-def _answer(payment: Payment) -> Reply:
-    """Answers a confirmation with the payment; with 402 where the card was just declined."""
+def _answer(payment: Payment, request: Request[Any]) -> Reply:
+    """Answers a confirmation with the payment; with 402 where its card was declined."""
+    body = wire.payment_intent(payment)
+    superseded = _superseded(payment, request)
+    if superseded is not None and superseded.failure is not None:
+        failure = superseded.failure
+        facts = {"code": failure["code"], "decline_code": failure["decline_code"]}
+        return Reply(
+            402,
+            error_body(
+                "card_error",
+                failure["message"],
+                **facts,
+                charge=superseded.id,
+                payment_intent=body,
+            ),
+            began=True,
+        )
     may_be_tried_again = payment.status is PaymentStatus.REQUIRES_PAYMENT_METHOD
     if not may_be_tried_again or payment.last_payment_error is None:
         return _state(payment)
-    body = wire.payment_intent(payment)
     error = body["last_payment_error"]
-    facts = {name: value for name, value in error.items() if name not in {"type", "message"}}
+    shown = {name: value for name, value in error.items() if name not in {"type", "message"}}
     return Reply(
         402,
-        error_body("card_error", error["message"], **facts, payment_intent=body),
+        error_body("card_error", error["message"], **shown, payment_intent=body),
         began=True,
     )
+
+
+def _superseded(payment: Payment, request: Request[Any]) -> Charge | None:
+    """Finds the charge of a request that others were made after, which has an answer of its own."""
+    if request.claim is None:
+        return None
+    earlier = payment.charges[:-1]
+    return next((c for c in earlier if c.operation_key == request.claim.use), None)

@@ -61,6 +61,15 @@ class SagaStarter:
             return self._as_it_stands(work, answer)
         return self._answered(result, work, answer)
 
+    def is_over(self, request: Request[Any], payment: Payment | None) -> bool:
+        """Tells whether an earlier run carried the request out, so that it is only to be answered.
+
+        Whatever changed since, such as a customer that was deleted, does not matter to it.
+        """
+        if not request.resumed or request.claim is None or payment is None:
+            return False
+        return payment.knows(request.claim.use) and not payment.is_at(request.claim.use)
+
     def _answered(self, result: Mapping[str, Any], work: Work, answer: Answer) -> Reply:
         match result["outcome"]:
             case Outcome.REFUSED:
@@ -109,10 +118,8 @@ def _shows(payment: Payment, work: Work) -> bool:
     A saga that crashed before its first write leaves the payment as an earlier request left it,
     and an earlier decline, say, is not the answer to this one. A refund is found by its own id.
     """
-    key = work.operation_key
-    charged = key is not None and any(charge.operation_key == key for charge in payment.charges)
     created = work.order.get("create") is not None
-    return created or charged or work.saga == REFUND.name or is_same_request(payment, work)
+    return created or work.saga == REFUND.name or is_same_request(payment, work)
 
 
 def _refused(result: Mapping[str, Any], work: Work) -> Reply:

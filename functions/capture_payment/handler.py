@@ -25,7 +25,7 @@ from shared.domain.errors import (
 from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import ProviderStatus, idempotency_key
-from shared.domain.resolution import record_unknown
+from shared.domain.resolution import record_unknown, take_over
 from shared.domain.saga import CAPTURE
 from shared.domain.work import (
     Work,
@@ -34,6 +34,7 @@ from shared.domain.work import (
     done,
     is_same_request,
     may_have_been_sent,
+    refuse_unsent,
     refused,
     written_by_this_run,
 )
@@ -70,7 +71,10 @@ def _request(work: Work, payments: PaymentStore, clock: Clock) -> Payment:
     """Commits Tx1 on the state the caller saw; a second capture finds another and is refused."""
     payment = Payment.of(work.order["before"])
     if is_same_request(payment, work):
-        return payment
+        context = work.context(clock.now_ms())
+        return commit_pending(
+            payments, payment, OperationKind.CAPTURE, lambda current: take_over(current, context)
+        )
     amount = check_capture(payment, work.order["amount_minor"])
     change = request_capture(payment, amount, work, clock.now_ms())
     payments.commit(change)
@@ -100,8 +104,14 @@ def _capture(
     except ProviderUnavailableError:
         if may_have_been_sent(state):
             return done(payment)
-        record(lambda current: record_refusal(current, _UNAVAILABLE.message, context))
-        return refused(_UNAVAILABLE, began=True)
+        message = _UNAVAILABLE.message
+        return refuse_unsent(
+            payments,
+            payment,
+            work,
+            _UNAVAILABLE,
+            lambda current: record_refusal(current, message, context),
+        )
     after = record(lambda current: record_answer(current, answer, context))
     if answer.status is ProviderStatus.APPROVED:
         return done(after)

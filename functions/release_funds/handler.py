@@ -16,7 +16,7 @@ from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import Clock, PaymentStore
 from shared.domain.refund import record_failure
 from shared.domain.saga import CANCEL, REFUND, Outcome
-from shared.domain.work import Work, commit_latest, done, may_have_been_sent
+from shared.domain.work import Work, commit_latest, done, may_have_been_sent, owns
 from shared.observability import step
 
 
@@ -45,7 +45,10 @@ def _canceled(
 def _refund_failed(
     payment: Payment, _state: Mapping[str, Any], work: Work, clock: Clock
 ) -> PaymentChange | None:
-    return record_failure(payment, work.order["refund_id"], work.context(clock.now_ms()))
+    refund_id = work.order["refund_id"]
+    if not owns(payment.refund(refund_id), work):
+        raise UnknownOutcomeError("Another run may have sent this refund.")
+    return record_failure(payment, refund_id, work.context(clock.now_ms()))
 
 
 def _released(
@@ -53,8 +56,8 @@ def _released(
 ) -> PaymentChange | None:
     if not is_undoable(payment, work):
         return None
-    voided = (state.get("result") or {}).get("outcome") == Outcome.UNDONE
-    if may_have_been_sent(state) and not voided:
+    voided = (state.get("result") or {}).get("voided", False)
+    if not voided and (may_have_been_sent(state) or not owns(payment.pending, work)):
         raise UnknownOutcomeError("The provider may have authorized this payment.")
     score = (state.get("checks") or {}).get("risk")
     blocked = score is not None and score["outcome"] == Outcome.BLOCK

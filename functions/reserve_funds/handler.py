@@ -9,10 +9,12 @@ from typing import Any
 
 from shared import bootstrap
 from shared.domain.authorization import reserve
+from shared.domain.changes import PaymentChange
 from shared.domain.errors import ConflictError, KeyInUseError, RejectedError, VersionConflictError
 from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import Clock, PaymentStore
 from shared.domain.refund import check_refund, request_refund
+from shared.domain.resolution import take_over
 from shared.domain.saga import REFUND, Outcome
 from shared.domain.work import (
     Work,
@@ -22,6 +24,7 @@ from shared.domain.work import (
     is_same_request,
     is_same_run,
     load_payment,
+    owns,
     refused,
     written_by_this_run,
 )
@@ -46,7 +49,7 @@ def run(state: Mapping[str, Any], payments: PaymentStore, clock: Clock) -> dict[
 def _reserve_payment(work: Work, payments: PaymentStore, clock: Clock) -> dict[str, Any]:
     before = Payment.of(work.order["before"]) if work.order["before"] else None
     if before is not None and is_same_request(before, work):
-        return _resumed(before, work)
+        return _resumed(before, work, payments, clock)
     change = reserve(work, before, clock.now_ms())
     try:
         payments.commit(change)
@@ -54,13 +57,13 @@ def _reserve_payment(work: Work, payments: PaymentStore, clock: Clock) -> dict[s
         current = written_by_this_run(payments, work)
         if current is None:
             raise
-        return _resumed(current, work)
+        return _resumed(current, work, payments, clock)
     except VersionConflictError:
         current = payments.load(work.payment_id)
         if current is None:
             raise
         if is_same_request(current, work):
-            return _resumed(current, work)
+            return _resumed(current, work, payments, clock)
         if before is None:
             # The request created this payment, and others changed it since: it is over.
             return done(current)
@@ -68,18 +71,35 @@ def _reserve_payment(work: Work, payments: PaymentStore, clock: Clock) -> dict[s
     return {**done(change.payment, Outcome.RESERVED), "resumed": False}
 
 
-def _resumed(payment: Payment, work: Work) -> dict[str, Any]:
-    outcome = Outcome.DONE
-    if payment.pending is not None:
-        undoing = payment.has_pending(OperationKind.REVERSAL)
-        outcome = Outcome.UNDOING if undoing else Outcome.RESERVED
-    return {**done(payment, outcome), "resumed": not is_same_run(payment, work)}
+def _resumed(payment: Payment, work: Work, payments: PaymentStore, clock: Clock) -> dict[str, Any]:
+    resumed = not is_same_run(payment, work)
+
+    def is_at_it(current: Payment) -> bool:
+        return current.is_at(work.operation_key) or owns(current.pending, work)
+
+    def decide(current: Payment) -> PaymentChange | None:
+        if not is_at_it(current) or current.has_pending(OperationKind.REVERSAL):
+            return None
+        return take_over(current, work.context(clock.now_ms()))
+
+    payment = commit_latest(payments, payment, decide)
+    outcome = Outcome.RESERVED if is_at_it(payment) else Outcome.DONE
+    if outcome is Outcome.RESERVED and payment.has_pending(OperationKind.REVERSAL):
+        outcome = Outcome.UNDOING
+    return {**done(payment, outcome), "resumed": resumed}
 
 
 def _reserve_refund(work: Work, payments: PaymentStore, clock: Clock) -> dict[str, Any]:
     payment = load_payment(payments, work.payment_id)
     if payment.refund(work.order["refund_id"]) is not None:
         resumed = not is_same_run(payment, work)
+        payment = commit_latest(
+            payments,
+            payment,
+            lambda current: take_over(
+                current, work.context(clock.now_ms()), work.order["refund_id"]
+            ),
+        )
         return {**done(payment, Outcome.RESERVED), "resumed": resumed}
     try:
         payment = commit_latest(

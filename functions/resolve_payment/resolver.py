@@ -10,7 +10,7 @@ from shared.domain.look_up import LookUpOnly
 from shared.domain.payment import OperationKind, Payment, PendingOperation, Refund
 from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import ProviderAnswer, idempotency_key
-from shared.domain.resolution import may_resend, record_unknown
+from shared.domain.resolution import may_resend, record_unknown, take_over
 from shared.domain.reversal import (
     refund_what_was_captured,
     request_reversal,
@@ -62,6 +62,13 @@ class Resolver:
         return LookUpOnly(self.provider)
 
     def _resolve_refund(self, payment: Payment, open_refund: Refund) -> Payment:
+        payment = commit_latest(
+            self.payments,
+            payment,
+            lambda now: take_over(now, self._context(), open_refund.id),
+        )
+        if open_refund.id not in {refund.id for refund in payment.open_refunds}:
+            return payment
         desk = self._desk(open_refund.created_ms)
         answer: ProviderAnswer | None
         try:
@@ -80,6 +87,12 @@ class Resolver:
         )
 
     def _resolve_pending(self, payment: Payment, pending: PendingOperation) -> Payment:
+        # Whoever was at it before may still run, and must not conclude anything any more.
+        payment = commit_pending(
+            self.payments, payment, pending.kind, lambda now: take_over(now, self._context())
+        )
+        if not payment.has_pending(pending.kind):
+            return payment
         ask = {
             OperationKind.AUTHORIZATION: self._authorization,
             OperationKind.CAPTURE: self._capture,

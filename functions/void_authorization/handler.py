@@ -26,7 +26,7 @@ from shared.domain.errors import (
 from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import ProviderStatus, idempotency_key
-from shared.domain.resolution import record_unknown
+from shared.domain.resolution import record_unknown, take_over
 from shared.domain.reversal import void_what_is_there
 from shared.domain.saga import CANCEL, Outcome
 from shared.domain.work import (
@@ -36,6 +36,8 @@ from shared.domain.work import (
     done,
     is_same_request,
     may_have_been_sent,
+    owns,
+    refuse_unsent,
     refused,
     written_by_this_run,
 )
@@ -59,8 +61,7 @@ def run(
         return _undo(state, work, payments, provider, clock)
     payment = Payment.of(work.order["before"])
     try:
-        if not is_same_request(payment, work):
-            payment = _request(payment, work, payments, clock)
+        payment = _request(payment, work, payments, clock)
     except RejectedError as error:
         return refused(error)
     except ConflictError as error:
@@ -74,6 +75,14 @@ def run(
 
 
 def _request(payment: Payment, work: Work, payments: PaymentStore, clock: Clock) -> Payment:
+    if is_same_request(payment, work):
+        context = work.context(clock.now_ms())
+        return commit_pending(
+            payments,
+            payment,
+            OperationKind.CANCELLATION,
+            lambda current: take_over(current, context),
+        )
     check_cancellation(payment)
     change = request_cancellation(payment, work, clock.now_ms())
     payments.commit(change)
@@ -98,8 +107,14 @@ def _void(
     except ProviderUnavailableError:
         if work.resumed:
             return done(payment)
-        record(lambda current: record_refusal(current, _UNAVAILABLE.message, context))
-        return refused(_UNAVAILABLE, began=True)
+        message = _UNAVAILABLE.message
+        return refuse_unsent(
+            payments,
+            payment,
+            work,
+            _UNAVAILABLE,
+            lambda current: record_refusal(current, message, context),
+        )
     if answer.status is ProviderStatus.REFUSED:
         record(lambda current: record_answer(current, answer, context))
         error = RejectedError(answer.message or REFUSED_MESSAGE)
@@ -118,14 +133,15 @@ def _undo(
     if payment is None or not is_undoable(payment, work):
         return done(payment)
     reversed_minor = (state.get("result") or {}).get("reversed_minor", 0)
-    if _was_blocked(state) and not may_have_been_sent(state):
-        return done(payment, Outcome.UNDONE)
+    sent_nothing = not may_have_been_sent(state) and owns(payment.pending, work)
+    if _was_blocked(state) and sent_nothing:
+        return {**done(payment, Outcome.UNDONE), "voided": False, "reversed_minor": 0}
     if reversed_minor == 0:
         payment = begin_undo(payments, payment, work, clock.now_ms())
         if not is_undoable(payment, work):
             return done(payment)
         void_what_is_there(payment, provider)
-    return {**done(payment, Outcome.UNDONE), "reversed_minor": reversed_minor}
+    return {**done(payment, Outcome.UNDONE), "voided": True, "reversed_minor": reversed_minor}
 
 
 def _was_blocked(state: Mapping[str, Any]) -> bool:

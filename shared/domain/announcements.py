@@ -28,6 +28,7 @@ SILENT = frozenset(
     {
         EventType.PAYMENT_UPDATED,
         EventType.PAYMENT_CONFIRMED,
+        EventType.OPERATION_TAKEN_OVER,
         EventType.CAPTURE_REQUESTED,
         EventType.CAPTURE_REFUSED,
         EventType.CANCELLATION_REQUESTED,

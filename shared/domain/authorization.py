@@ -50,6 +50,8 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
             "No live card provider is configured in this deployment; use a test mode key.",
             code="provider_unavailable",
         )
+    if before is not None and is_same_request(before, work):
+        return
     method = work.order["payment_method"]
     customer = (work.order["create"] or work.order["update"] or {}).get(
         "customer", before.customer if before else None
@@ -61,7 +63,7 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
             code="payment_method_customer_mismatch",
             param="payment_method",
         )
-    if before is None or is_same_request(before, work):
+    if before is None:
         return
     if before.status not in _CONFIRMABLE or before.pending is not None:
         raise unexpected_state(before, "confirm")
@@ -78,7 +80,7 @@ def is_undoable(payment: Payment, work: Work) -> bool:
     What was recorded as captured, declined or waiting for the merchant stands, and so does what
     the merchant has asked for since.
     """
-    if not payment.charges or payment.charges[-1].id != _charge_of(payment, work):
+    if not payment.charges or payment.charges[-1].id != _charge_of(work):
         return False
     undoable = {OperationKind.AUTHORIZATION, OperationKind.REVERSAL}
     if payment.is_automatic:
@@ -97,12 +99,19 @@ def begin_undo(payments: PaymentStore, payment: Payment, work: Work, now_ms: int
     return commit_latest(payments, payment, decide)
 
 
-def _charge_of(payment: Payment, work: Work) -> str:
-    """Names the charge that this request makes, whether it has made it or not."""
-    before = work.order["before"]
-    if before is None or before["last_operation_key"] == work.operation_key is not None:
-        return payment.latest_charge.id
-    return charge_id(work.payment_id, before["attempts"] + 1)
+def _charge_of(work: Work) -> str | None:
+    """Names the charge that this request makes, whether it has made it or not; None when it ended
+    without one.
+
+    From what the request found, not from the payment as it is: that may be further by now.
+    """
+    before = Payment.of(work.order["before"]) if work.order["before"] else None
+    if before is None:
+        return charge_id(work.payment_id, 1)
+    if not before.knows(work.operation_key):
+        return charge_id(work.payment_id, before.attempts + 1)
+    made = [charge.id for charge in before.charges if charge.operation_key == work.operation_key]
+    return made[0] if made else None
 
 
 def reserve(work: Work, before: Payment | None, now_ms: int) -> PaymentChange:

@@ -7,7 +7,7 @@ from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus, unexpected_state
 from shared.domain.postings import operation_of, post
 from shared.domain.providers import ProviderAnswer, ProviderStatus
-from shared.domain.resolution import first_due_ms
+from shared.domain.resolution import first_due_ms, park
 from shared.domain.work import Work
 
 # Stripe's cancellation reason of an authorization that expired.
@@ -65,7 +65,10 @@ def record_answer(payment: Payment, answer: ProviderAnswer, context: Context) ->
 
     Args: payment: with its cancellation pending.
     """
-    if answer.status is ProviderStatus.REFUSED:
+    if answer.status is ProviderStatus.REFUSED and payment.pending is not None:
+        if payment.pending.reason == EXPIRED:
+            # Neither held nor given back, as far as we know: expired again, it would be for ever.
+            return park(payment, context)
         return record_refusal(payment, answer.message or REFUSED_MESSAGE, context)
     return record_cancellation(payment, context)
 

@@ -16,6 +16,7 @@ class EventType(StrEnum):
     PAYMENT_AUTHORIZED = "PaymentAuthorized.v1"
     PAYMENT_DECLINED = "PaymentDeclined.v1"
     PAYMENT_OUTCOME_UNKNOWN = "PaymentOutcomeUnknown.v1"
+    OPERATION_TAKEN_OVER = "OperationTakenOver.v1"
     CAPTURE_REQUESTED = "CaptureRequested.v1"
     CAPTURE_REFUSED = "CaptureRefused.v1"
     PAYMENT_CAPTURED = "PaymentCaptured.v1"

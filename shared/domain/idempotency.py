@@ -39,6 +39,11 @@ class Claim:
     expires_at_s: int
     answer: Answer | None = None
 
+    @property
+    def use(self) -> str:
+        """Names this use of the key; the expiry tells it from one more than a day later."""
+        return f"{self.key_hash}/{self.expires_at_s}"
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -83,7 +83,8 @@ class Refund:
     """Money on its way back, or given back, to the card.
 
     Args: due_at_ms: while pending, when it must be looked after, None when it waits for a person;
-    None once it has ended. provider_reference: None until the provider accepted it.
+    None once it has ended. provider_reference: None until the provider accepted it. run: as in
+    PendingOperation.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Refund:
     metadata: Mapping[str, str]
     operation_key: str | None
     due_at_ms: int | None = None
+    run: str | None = None
     provider_reference: str | None = None
     failure_reason: str | None = None
 
@@ -105,8 +107,9 @@ class PendingOperation:
 
     Args: kind: of the work. amount_minor: to be moved. operation_key: as in Charge.
     requested_ms: when it began. due_at_ms: when it must be looked after, None when it waits for a
-    person. challenge: whether the customer was there to authenticate. is_unknown: whether the
-    provider was asked and did not answer.
+    person. run: id of the request that is at it, None for the platform itself; only that one may
+    say that nothing was sent. challenge: whether the customer was there to authenticate.
+    is_unknown: whether the provider was asked and did not answer.
     """
 
     kind: OperationKind
@@ -114,6 +117,7 @@ class PendingOperation:
     operation_key: str | None
     requested_ms: int
     due_at_ms: int | None
+    run: str | None = None
     reason: str | None = None
     challenge: bool = False
     is_unknown: bool = False
@@ -128,6 +132,7 @@ class Payment:
     amount_capturable_minor: authorized and not yet captured.
     settled: whether the captured funds became due to the merchant. last_operation_key: of the
     newest confirmation, capture or cancellation, so that its retry is recognized when it is over.
+    challenged_keys: of confirmations that ended with a challenge, which left no charge.
     """
 
     id: str
@@ -158,6 +163,7 @@ class Payment:
     cancellation_reason: str | None = None
     settled: bool = False
     last_operation_key: str | None = None
+    challenged_keys: tuple[str, ...] = ()
 
     @property
     def latest_charge(self) -> Charge:
@@ -178,6 +184,19 @@ class Payment:
         elif self.status is PaymentStatus.REQUIRES_CAPTURE:
             dates.append(self.latest_charge.capture_before_ms)
         return min((date for date in dates if date is not None), default=None)
+
+    def knows(self, operation_key: str | None) -> bool:
+        """Tells whether an operation was asked for under that key before."""
+        if operation_key is None:
+            return False
+        charged = any(charge.operation_key == operation_key for charge in self.charges)
+        is_last = self.last_operation_key == operation_key
+        return is_last or charged or operation_key in self.challenged_keys
+
+    def is_at(self, operation_key: str | None) -> bool:
+        """Tells whether the open operation was asked for under that key."""
+        pending = self.pending
+        return pending is not None and None is not operation_key == pending.operation_key
 
     @property
     def is_open(self) -> bool:
@@ -238,6 +257,7 @@ class Payment:
                 "status": PaymentStatus(data["status"]),
                 "last_event": EventType(data["last_event"]),
                 "payment_method_types": tuple(data["payment_method_types"]),
+                "challenged_keys": tuple(data["challenged_keys"]),
                 "charges": tuple(_charge_of(charge) for charge in data["charges"]),
                 "refunds": tuple(_refund_of(refund) for refund in data["refunds"]),
                 "pending": _pending_of(pending) if pending else None,
@@ -366,6 +386,7 @@ def _confirmed(payment: Payment, data: Data, event: Event) -> Payment:
             charge.operation_key,
             requested_ms=event.occurred_at_ms,
             due_at_ms=data["due_at_ms"],
+            run=event.request["id"],
             challenge=data["challenge"],
         ),
         next_action=None,
@@ -380,9 +401,11 @@ def _with_charge(payment: Payment, **changes: Any) -> Payment:
 def _action_required(payment: Payment, data: Data, _: Event) -> Payment:
     # Nothing was charged before the authentication, so the charge goes; its attempt number does
     # not come back, because the provider remembers the key made of it.
+    key = payment.latest_charge.operation_key
     return replace(
         payment,
         charges=payment.charges[:-1],
+        challenged_keys=payment.challenged_keys + ((key,) if key else ()),
         status=PaymentStatus.REQUIRES_ACTION,
         pending=None,
         next_action=data["next_action"],
@@ -437,6 +460,15 @@ def _outcome_unknown(payment: Payment, data: Data, _: Event) -> Payment:
     return replace(payment, pending=pending)
 
 
+def _taken_over(payment: Payment, data: Data, event: Event) -> Payment:
+    taken = {"run": event.request["id"], "due_at_ms": data["due_at_ms"]}
+    if data["refund_id"] is not None:
+        return _with_refund(payment, data["refund_id"], **taken)
+    if payment.pending is None:
+        raise InvariantError(f"{payment.id} has nothing pending to be taken over")
+    return replace(payment, pending=replace(payment.pending, **taken))
+
+
 def _requested(kind: OperationKind) -> Callable[[Payment, Data, Event], Payment]:
     def request(payment: Payment, data: Data, event: Event) -> Payment:
         pending = PendingOperation(
@@ -445,6 +477,7 @@ def _requested(kind: OperationKind) -> Callable[[Payment, Data, Event], Payment]
             data["operation_key"],
             requested_ms=event.occurred_at_ms,
             due_at_ms=data["due_at_ms"],
+            run=event.request["id"],
             reason=data["reason"],
             # A reversal goes on with what an authorization or capture left open.
             is_unknown=payment.pending is not None and payment.pending.is_unknown,
@@ -497,6 +530,7 @@ def _refund_requested(payment: Payment, data: Data, event: Event) -> Payment:
         metadata=data["metadata"],
         operation_key=data["operation_key"],
         due_at_ms=data["due_at_ms"],
+        run=event.request["id"],
     )
     return replace(payment, refunds=(*payment.refunds, refund))
 
@@ -545,6 +579,7 @@ _APPLY: Mapping[EventType, Callable[[Payment, Data, Event], Payment]] = {
     EventType.PAYMENT_AUTHORIZED: _authorized,
     EventType.PAYMENT_DECLINED: _declined,
     EventType.PAYMENT_OUTCOME_UNKNOWN: _outcome_unknown,
+    EventType.OPERATION_TAKEN_OVER: _taken_over,
     EventType.CAPTURE_REQUESTED: _requested(OperationKind.CAPTURE),
     EventType.CAPTURE_REFUSED: _refused,
     EventType.PAYMENT_CAPTURED: _captured,

@@ -64,6 +64,27 @@ def may_resend(requested_ms: int, now_ms: int) -> bool:
     return now_ms < requested_ms + RESEND_UNTIL_MS
 
 
+def take_over(
+    payment: Payment, context: Context, refund_id: str | None = None
+) -> PaymentChange | None:
+    """Makes it durable who goes on with an operation, before the provider is asked again.
+
+    Whoever was at it before may still run, however late: it finds that the operation is not its
+    own any more, and does not conclude from what it saw that nothing was sent.
+
+    Returns: None when it is the request's own already, or over.
+    """
+    refund = payment.refund(refund_id) if refund_id else None
+    operation = refund if refund_id else payment.pending
+    is_over = refund is not None and refund not in payment.open_refunds
+    if operation is None or is_over or operation.run == context.request_id:
+        return None
+    data = {"refund_id": refund_id, "due_at_ms": first_due_ms(context.now_ms)}
+    draft = (EventType.OPERATION_TAKEN_OVER, data)
+    after, events = advance(payment, payment.id, [draft], context)
+    return PaymentChange(payment.version, after, events)
+
+
 def record_unknown(
     payment: Payment, context: Context, refund_id: str | None = None
 ) -> PaymentChange:
@@ -75,17 +96,27 @@ def record_unknown(
     refund = payment.refund(refund_id) if refund_id else None
     pending = payment.pending
     if refund is not None:
-        requested_ms = refund.created_ms
+        is_accepted = refund.provider_reference is not None
+        next_ms = next_look_ms if is_accepted else next_probe_ms
+        due_at_ms = next_ms(refund.created_ms, context.now_ms)
     elif pending is not None and refund_id is None:
-        requested_ms = pending.requested_ms
+        due_at_ms = next_probe_ms(pending.requested_ms, context.now_ms)
     else:
         raise InvariantError(f"{payment.id} has no operation that is unknown")
-    data = {"refund_id": refund_id, "due_at_ms": next_probe_ms(requested_ms, context.now_ms)}
+    data = {"refund_id": refund_id, "due_at_ms": due_at_ms}
     draft = (EventType.PAYMENT_OUTCOME_UNKNOWN, data)
     after, events = advance(payment, payment.id, [draft], context)
     asked = refund_id is None and payment.has_pending(OperationKind.AUTHORIZATION)
     used = payment.latest_charge.card.stored_token if asked else None
     return PaymentChange(payment.version, after, events, verification_used=used)
+
+
+def park(payment: Payment, context: Context) -> PaymentChange:
+    """Leaves the payment's own operation to a person."""
+    data = {"refund_id": None, "due_at_ms": None}
+    draft = (EventType.PAYMENT_OUTCOME_UNKNOWN, data)
+    after, events = advance(payment, payment.id, [draft], context)
+    return PaymentChange(payment.version, after, events)
 
 
 def look_again(payment: Payment, context: Context) -> PaymentChange | None:

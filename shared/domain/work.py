@@ -10,10 +10,11 @@ from shared.domain.errors import (
     InvariantError,
     KeyInUseError,
     PaymentError,
+    RejectedError,
     VersionConflictError,
 )
 from shared.domain.idempotency import Claim
-from shared.domain.payment import OperationKind, Payment
+from shared.domain.payment import OperationKind, Payment, PendingOperation, Refund
 from shared.domain.saga import RESOLVE, Outcome
 
 if TYPE_CHECKING:
@@ -44,10 +45,7 @@ class Work:
     @property
     def operation_key(self) -> str | None:
         """Names the request to its retries; None without an idempotency key."""
-        if self.claim is None:
-            return None
-        # The expiry tells this use of the key from one more than a day later.
-        return f"{self.claim.key_hash}/{self.claim.expires_at_s}"
+        return None if self.claim is None else self.claim.use
 
     def context(self, now_ms: int) -> Context:
         """Returns who asks, and when."""
@@ -85,14 +83,18 @@ def resolve_input(payment_id: str) -> dict[str, Any]:
 
 
 def is_same_request(payment: Payment, work: Work) -> bool:
-    """Tells whether the newest operation was asked for by this very request, seen again."""
-    retried = work.operation_key is not None and payment.last_operation_key == work.operation_key
-    return retried or is_same_run(payment, work)
+    """Tells whether this very request was carried out, or begun, before: it is seen again."""
+    return payment.knows(work.operation_key) or is_same_run(payment, work)
 
 
 def is_same_run(payment: Payment, work: Work) -> bool:
     """Tells whether this very run made the newest change: one of its steps came twice."""
     return payment.last_request["id"] == work.request_id
+
+
+def owns(operation: PendingOperation | Refund | None, work: Work) -> bool:
+    """Tells whether an operation is still this run's, so that nobody else may have sent it."""
+    return operation is not None and operation.run == work.request_id
 
 
 def may_have_been_sent(state: Mapping[str, Any]) -> bool:
@@ -178,3 +180,23 @@ def commit_pending(
     return commit_latest(
         payments, payment, lambda current: decide(current) if current.has_pending(kind) else None
     )
+
+
+def refuse_unsent(
+    payments: "PaymentStore",
+    payment: Payment,
+    work: Work,
+    error: RejectedError,
+    decide: Callable[[Payment], PaymentChange],
+) -> dict[str, Any]:
+    """Ends an operation that could not be sent, unless another run may have sent it meanwhile.
+
+    Args: payment: with the operation pending. decide: records that it was not sent.
+    Returns: a step's output: refused, or the payment as it is when another run is or was at it.
+    """
+
+    def unsent(current: Payment) -> PaymentChange | None:
+        return decide(current) if owns(current.pending, work) else None
+
+    after = commit_latest(payments, payment, unsent)
+    return refused(error, began=True) if is_same_run(after, work) else done(after)

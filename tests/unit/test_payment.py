@@ -175,6 +175,7 @@ def test_every_event_type_applies() -> None:
         EventType.CAPTURE_REFUSED,
         EventType.CANCELLATION_REQUESTED,
         EventType.CANCELLATION_REFUSED,
+        EventType.OPERATION_TAKEN_OVER,
         EventType.REVERSAL_REQUESTED,
         EventType.REFUND_PENDING,
         EventType.REFUND_RETURNED,
