@@ -1,5 +1,6 @@
 """Exploring: one run for every fault at every boundary, pairs of them, and what they found."""
 
+import functools
 import gc
 import logging
 from collections import Counter
@@ -31,6 +32,8 @@ class Part:
 
 
 WHOLE = Part(0, 1)
+# How a payment ends: one event of each.
+OUTCOMES = ("payment_intent.succeeded", "payment_intent.payment_failed")
 # One of each sort: nothing done, done and not told, done and told to nobody, late, twice.
 REPRESENTATIVES = (
     Fault.CRASH_BEFORE,
@@ -194,11 +197,13 @@ def pairs(
 
     The second is at a boundary that the run with the first came to afterwards: in the undo, the
     retry, the resolver. Of several first faults at one boundary after which everything went the
-    same way, one stands for all.
+    same way, one stands for all. So does one webhook for all of a payment: each is delivered by
+    itself.
     """
+    make = functools.partial(SimulatedWorld, subscribed=OUTCOMES)
     kinds = frozenset(seconds)
     seen: set[tuple[int, int]] = set()
-    for first in singles(case, part=part):
+    for first in singles(case, make, part=part):
         if not first.injected or first.violation is not None:
             continue
         (boundary, fault), *_ = first.injected
@@ -211,7 +216,7 @@ def pairs(
         for second in first.trace[boundary.index + 1 :]:
             for other in KINDS[second.kind].faults:
                 if other in kinds:
-                    yield run_case(case, (begun, Injection(second.index, other)))
+                    yield run_case(case, (begun, Injection(second.index, other)), make)
 
 
 def paired_cases() -> list[Case]:

@@ -79,12 +79,18 @@ class _Local(threading.local):
 
 
 class SimulatedWorld(World):
-    """A platform that is broken as a chooser says. Nothing breaks until `boundaries.active`."""
+    """A platform that is broken as a chooser says. Nothing breaks until `boundaries.active`.
+
+    Args: subscribed: types of events that the merchants' endpoints are told of.
+    """
 
     store_class: type[StreamedPaymentStore] = StreamedPaymentStore
     sweeps = True
 
-    def __init__(self, chooser: Chooser, *, has_sale: bool = True) -> None:
+    def __init__(
+        self, chooser: Chooser, *, has_sale: bool = True, subscribed: Sequence[str] = ("*",)
+    ) -> None:
+        self._subscribed = list(subscribed)
         self.boundaries = Boundaries(chooser, self)
         self.stream: list[StreamRecord] = []
         self.expected_events: set[str] = set()
@@ -182,14 +188,14 @@ class SimulatedWorld(World):
             self.deliveries.put({"detail": announcement})
 
     def merchant(self, name: str = "one", *, home: str = "us-east-1") -> Merchant:
-        """Creates a merchant with a webhook endpoint that is told of everything."""
+        """Creates a merchant with a webhook endpoint."""
         with self.boundaries.paused():
             merchant = super().merchant(name, home=home)
             data = {
                 "url": "https://merchant.example/webhooks",
                 "secret": "whsec_x",
                 "status": "enabled",
-                "enabled_events": ["*"],
+                "enabled_events": self._subscribed,
             }
             document = Document(f"we_{name}", COLLECTION, merchant.account, False, 1, 0, data)
             self.documents.commit(
