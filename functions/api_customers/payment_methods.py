@@ -109,7 +109,7 @@ class _PaymentMethods:
         method = self._named(request)
         customer = self._customer(request)
         if method.data.get("customer") == customer.id:
-            return Reply(200, objects.payment_method(method))
+            return Reply(200, objects.payment_method(method), unchanged=True)
         return self._commit(request, [attached(method, customer.id)])
 
     def detach(self, request: Request[NoParams]) -> Reply:

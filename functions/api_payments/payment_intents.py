@@ -186,7 +186,7 @@ class PaymentIntents:
         method = self._method(request, request.references, params.payment_method)
         changes = self._changes(request, payment, method)
         if not changes:
-            return Reply(200, wire.payment_intent(payment))
+            return Reply(200, wire.payment_intent(payment), unchanged=True)
         context = Context(request.now_ms, request.request_id, request.idempotency_key)
         draft: Draft = (EventType.PAYMENT_UPDATED, {"changes": changes})
         after, events = advance(payment, payment.id, [draft], context)

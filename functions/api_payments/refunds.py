@@ -63,7 +63,9 @@ class Refunds:
             refund = after.refund(created_id)
             if refund is None:
                 raise UnknownOutcomeError("The refund was not made.")
-            began = refund.status is not RefundStatus.PENDING
+            # What the provider accepted is pending at the bank: the request has done its work.
+            is_accepted = refund.provider_reference is not None
+            began = is_accepted or refund.status is not RefundStatus.PENDING
             return Reply(200, wire.refund(after, refund), began=began)
 
         return self.sagas.run(REFUND, request, payment.id, order, answer)

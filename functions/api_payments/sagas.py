@@ -7,6 +7,7 @@ from typing import Any
 from shared.domain.errors import (
     KeyInUseError,
     RejectedError,
+    StateError,
     TransientError,
     UnknownOutcomeError,
     VersionConflictError,
@@ -130,9 +131,12 @@ def _refused(result: Mapping[str, Any], work: Work) -> Reply:
             error["message"],
             code=error["code"],
             payment_intent=wire.payment_intent(Payment.of(before)),
+            is_answer=True,
         )
     if not result["began"]:
-        raise RejectedError(error["message"], code=error["code"], param=error["param"])
+        # A parameter may be corrected, and sent again under the same key.
+        kind = StateError if error["param"] is None else RejectedError
+        raise kind(error["message"], code=error["code"], param=error["param"])
     is_card_error = error["code"] == "processing_error"
     body = error_body(
         "card_error" if is_card_error else "invalid_request_error",

@@ -73,7 +73,7 @@ def _request(work: Work, payments: PaymentStore, clock: Clock) -> Payment:
     if is_same_request(payment, work):
         context = work.context(clock.now_ms())
         return commit_pending(
-            payments, payment, OperationKind.CAPTURE, lambda current: take_over(current, context)
+            payments, payment, lambda current: take_over(current, context, claim=work.claim)
         )
     amount = check_capture(payment, work.order["amount_minor"])
     change = request_capture(payment, amount, work, clock.now_ms())
@@ -95,7 +95,7 @@ def _capture(
     context = work.context(clock.now_ms())
 
     def record(decide: Callable[[Payment], PaymentChange | None]) -> Payment:
-        return commit_pending(payments, payment, OperationKind.CAPTURE, decide)
+        return commit_pending(payments, payment, decide)
 
     try:
         answer = provider.capture(charge.id, amount, idempotency_key(charge.id, "capture"))

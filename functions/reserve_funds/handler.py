@@ -80,7 +80,7 @@ def _resumed(payment: Payment, work: Work, payments: PaymentStore, clock: Clock)
     def decide(current: Payment) -> PaymentChange | None:
         if not is_at_it(current) or current.has_pending(OperationKind.REVERSAL):
             return None
-        return take_over(current, work.context(clock.now_ms()))
+        return take_over(current, work.context(clock.now_ms()), claim=work.claim)
 
     payment = commit_latest(payments, payment, decide)
     outcome = Outcome.RESERVED if is_at_it(payment) else Outcome.DONE
@@ -97,7 +97,7 @@ def _reserve_refund(work: Work, payments: PaymentStore, clock: Clock) -> dict[st
             payments,
             payment,
             lambda current: take_over(
-                current, work.context(clock.now_ms()), work.order["refund_id"]
+                current, work.context(clock.now_ms()), work.order["refund_id"], work.claim
             ),
         )
         return {**done(payment, Outcome.RESERVED), "resumed": resumed}

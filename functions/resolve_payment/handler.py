@@ -11,9 +11,11 @@ from typing import Any
 
 from functions.resolve_payment.resolver import Resolver
 from shared import bootstrap, bootstrap_vault
+from shared.domain.changes import Context
 from shared.domain.ports import CardProvider, Clock, PaymentStore
+from shared.domain.resolution import postpone
 from shared.domain.saga import Outcome
-from shared.domain.work import load_payment
+from shared.domain.work import commit_latest, load_payment
 from shared.observability import step
 
 
@@ -23,8 +25,15 @@ def run(
     """Returns "done" when nothing is open, "waiting" with `due_at` (ISO 8601) of the next try, or
     "parked" when it is a person's turn.
     """
-    payment = load_payment(payments, state["payment_id"])
-    payment = Resolver(payments, provider, clock).resolve(payment)
+    before = load_payment(payments, state["payment_id"])
+    try:
+        payment = Resolver(payments, provider, clock).resolve(before)
+    except Exception:
+        # Whatever it is, it must not keep the sweeper from others, nor this one from a person.
+        commit_latest(payments, before, lambda current: postpone(current, Context(clock.now_ms())))
+        raise
+    if payment.waits_for_person and not before.waits_for_person:
+        return {"outcome": Outcome.PARKED}
     if payment.is_open and payment.due_at_ms is not None:
         due_at = datetime.fromtimestamp(payment.due_at_ms / 1000, UTC)
         return {"outcome": Outcome.WAITING, "due_at": due_at.isoformat(timespec="milliseconds")}

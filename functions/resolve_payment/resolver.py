@@ -89,9 +89,9 @@ class Resolver:
     def _resolve_pending(self, payment: Payment, pending: PendingOperation) -> Payment:
         # Whoever was at it before may still run, and must not conclude anything any more.
         payment = commit_pending(
-            self.payments, payment, pending.kind, lambda now: take_over(now, self._context())
+            self.payments, payment, lambda now: take_over(now, self._context())
         )
-        if not payment.has_pending(pending.kind):
+        if not pending.is_same(payment.pending):
             return payment
         ask = {
             OperationKind.AUTHORIZATION: self._authorization,
@@ -107,7 +107,7 @@ class Resolver:
             def decide(now: Payment) -> PaymentChange | None:
                 return record_unknown(now, self._context())
 
-        return commit_pending(self.payments, payment, pending.kind, decide)
+        return commit_pending(self.payments, payment, decide)
 
     def _authorization(
         self, payment: Payment, _pending: PendingOperation, desk: CardProvider

@@ -78,10 +78,7 @@ def _request(payment: Payment, work: Work, payments: PaymentStore, clock: Clock)
     if is_same_request(payment, work):
         context = work.context(clock.now_ms())
         return commit_pending(
-            payments,
-            payment,
-            OperationKind.CANCELLATION,
-            lambda current: take_over(current, context),
+            payments, payment, lambda current: take_over(current, context, claim=work.claim)
         )
     check_cancellation(payment)
     change = request_cancellation(payment, work, clock.now_ms())
@@ -97,7 +94,7 @@ def _void(
     context = work.context(clock.now_ms())
 
     def record(decide: Callable[[Payment], PaymentChange | None]) -> Payment:
-        return commit_pending(payments, payment, OperationKind.CANCELLATION, decide)
+        return commit_pending(payments, payment, decide)
 
     charge = payment.latest_charge
     try:

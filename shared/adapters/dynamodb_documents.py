@@ -181,6 +181,19 @@ class DynamoIdempotencyStore:
             documents={document.id: document for document in documents},
         )
 
+    def keep(self, claim: Claim) -> None:
+        """Stores an answered claim where its key is free; otherwise changes nothing."""
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=dynamodb.claim_item(claim),
+                ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now_s",
+                ExpressionAttributeValues={":now_s": {"N": str(self._clock.now_ms() // 1000)}},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+
     def answer(self, claim: Claim, answer: Answer) -> None:
         """Stores the first answer of a claim; a later one finds it there and changes nothing."""
         try:

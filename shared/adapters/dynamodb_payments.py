@@ -175,7 +175,10 @@ class DynamoDueIndex:
         self._table = table
 
     def overdue(self, before_ms: int, limit: int) -> Sequence[str]:
-        """Returns ids of payments due before that time, of each shard the longest overdue."""
+        """Returns ids of payments due before that time, the longest overdue first.
+
+        Each shard is read as far as the limit, so that none waits behind another's.
+        """
         found: list[tuple[int, str]] = []
         for number in range(DUE_SHARDS):
             items = self._client.query(
@@ -186,7 +189,7 @@ class DynamoDueIndex:
                     ":shard": {"S": _due_shard(number)},
                     ":before": {"N": str(before_ms)},
                 },
-                Limit=max(1, limit // DUE_SHARDS),
+                Limit=limit,
             )["Items"]
             found += [(int(item["due_at"]["N"]), item["pk"]["S"]) for item in items]
         return [payment_id for _, payment_id in sorted(found)[:limit]]

@@ -168,6 +168,12 @@ class MemoryIdempotencyStore:
         if held is not None and held.fingerprint == claim.fingerprint and held.answer is None:
             self._database.claims[claim.key_hash] = replace(held, answer=answer)
 
+    def keep(self, claim: Claim) -> None:
+        """Stores an answered claim where its key is free."""
+        held = self._database.claims.get(claim.key_hash)
+        if held is None or held.expires_at_s * 1000 <= self._clock.now_ms():
+            self._database.claims[claim.key_hash] = claim
+
 
 class MemoryPaymentStore:
     """Implements PaymentStore."""

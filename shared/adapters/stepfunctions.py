@@ -65,11 +65,7 @@ class StepFunctionsRunner:
                 stateMachineArn=self._machine(saga), name=name, input=json.dumps(saga_input)
             )
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code == _STARTED_BEFORE:
-                return
-            if code in _THROTTLED:
-                raise TransientError("Too many sagas at once; try again.") from error
-            raise
+            if error.response["Error"]["Code"] != _STARTED_BEFORE:
+                raise TransientError("The saga could not be started; try again.") from error
         except (BotoConnectionError, HTTPClientError) as error:
             raise TransientError("The saga could not be started; try again.") from error

@@ -222,7 +222,7 @@ def record_answer(
                 "checks": asdict(answer.checks),
                 "risk": risk,
                 "capture_before_ms": (
-                    None if payment.is_automatic else context.now_ms + CAPTURE_WITHIN_MS
+                    None if payment.is_automatic else charge.created_ms + CAPTURE_WITHIN_MS
                 ),
             },
         )

@@ -24,7 +24,19 @@ class PaymentError(Exception):
 
 
 class RejectedError(PaymentError):
-    """Says that the request cannot be served as it is."""
+    """Says that the request cannot be served as it is.
+
+    is_answer: whether it was carried out as far as it could be, so that this is its answer, kept
+    for its retries; otherwise its form was wrong, and it may be corrected.
+    """
+
+    is_answer = False
+
+
+class StateError(RejectedError):
+    """Says that an object's state does not allow what is asked for."""
+
+    is_answer = True
 
 
 class NotFoundError(RejectedError):

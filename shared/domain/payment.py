@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.domain.cards import CardSummary
-from shared.domain.errors import InvariantError, RejectedError
+from shared.domain.errors import InvariantError, StateError
 from shared.domain.events import Event, EventType
 
 
@@ -121,6 +121,13 @@ class PendingOperation:
     reason: str | None = None
     challenge: bool = False
     is_unknown: bool = False
+
+    def is_same(self, other: "PendingOperation | None") -> bool:
+        """Tells whether it is the same operation, however far it got."""
+        if other is None:
+            return False
+        begun = (self.kind, self.requested_ms, self.amount_minor, self.operation_key)
+        return begun == (other.kind, other.requested_ms, other.amount_minor, other.operation_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +285,9 @@ def _refund_of(data: Mapping[str, Any]) -> Refund:
     return Refund(**{**data, "status": RefundStatus(data["status"])})
 
 
-def unexpected_state(payment: Payment, verb: str) -> RejectedError:
+def unexpected_state(payment: Payment, verb: str) -> StateError:
     """Builds Stripe's error for an operation that the state does not allow."""
-    return RejectedError(
+    return StateError(
         f"You cannot {verb} this PaymentIntent because it has a status of {payment.status}"
         + (f" and its {payment.pending.kind} is in progress." if payment.pending else "."),
         code="payment_intent_unexpected_state",

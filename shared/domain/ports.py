@@ -88,6 +88,9 @@ class IdempotencyStore(Protocol):
     def answer(self, claim: Claim, answer: Answer) -> None:
         """Stores the first answer; later ones change nothing."""
 
+    def keep(self, claim: Claim) -> None:
+        """Stores the answered claim of a request that wrote nothing, where its key is free."""
+
 
 class Vault(Protocol):
     """Opens cards; in card-data scope only."""

@@ -2,7 +2,7 @@
 
 from shared.domain.changes import Context, PaymentChange, advance
 from shared.domain.documents import ListEntry
-from shared.domain.errors import InvariantError, RejectedError
+from shared.domain.errors import InvariantError, RejectedError, StateError
 from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
 from shared.domain.postings import operation_of, post
@@ -26,11 +26,11 @@ def check_refund(payment: Payment, amount_minor: int | None) -> int:
             param="payment_intent",
         )
     if payment.refundable_minor <= 0:
-        raise RejectedError(
+        raise StateError(
             f"Charge {charge_id} has already been refunded.", code="charge_already_refunded"
         )
     if len(payment.refunds) >= REFUNDS_MAX:
-        raise RejectedError(
+        raise StateError(
             f"Charge {charge_id} has {REFUNDS_MAX} refunds already, which is the most it can have."
         )
     amount = payment.refundable_minor if amount_minor is None else amount_minor

@@ -7,6 +7,7 @@ provider by our own reference, and never concludes from silence that nothing hap
 from shared.domain.changes import Context, PaymentChange, advance
 from shared.domain.errors import InvariantError
 from shared.domain.events import EventType
+from shared.domain.idempotency import Claim
 from shared.domain.payment import OperationKind, Payment
 
 SECOND_MS = 1_000
@@ -65,13 +66,17 @@ def may_resend(requested_ms: int, now_ms: int) -> bool:
 
 
 def take_over(
-    payment: Payment, context: Context, refund_id: str | None = None
+    payment: Payment,
+    context: Context,
+    refund_id: str | None = None,
+    claim: Claim | None = None,
 ) -> PaymentChange | None:
     """Makes it durable who goes on with an operation, before the provider is asked again.
 
     Whoever was at it before may still run, however late: it finds that the operation is not its
     own any more, and does not conclude from what it saw that nothing was sent.
 
+    Args: claim: of a request that resumes, whose lease begins anew; another that does finds it.
     Returns: None when it is the request's own already, or over.
     """
     refund = payment.refund(refund_id) if refund_id else None
@@ -82,7 +87,7 @@ def take_over(
     data = {"refund_id": refund_id, "due_at_ms": first_due_ms(context.now_ms)}
     draft = (EventType.OPERATION_TAKEN_OVER, data)
     after, events = advance(payment, payment.id, [draft], context)
-    return PaymentChange(payment.version, after, events)
+    return PaymentChange(payment.version, after, events, claim=claim)
 
 
 def record_unknown(
@@ -109,6 +114,27 @@ def record_unknown(
     asked = refund_id is None and payment.has_pending(OperationKind.AUTHORIZATION)
     used = payment.latest_charge.card.stored_token if asked else None
     return PaymentChange(payment.version, after, events, verification_used=used)
+
+
+def postpone(payment: Payment, context: Context) -> PaymentChange | None:
+    """Sets the next date of everything that is due, whatever kept it from being looked after.
+
+    Returns: None when nothing is due.
+    """
+    due: list[str | None] = []
+    if payment.pending is not None and _is_due(payment.pending.due_at_ms, context):
+        due.append(None)
+    due += [r.id for r in payment.open_refunds if _is_due(r.due_at_ms, context)]
+    changes = [record_unknown(payment, context, refund_id) for refund_id in due[:LOOK_AGAIN_MAX]]
+    drafts = [(change.events[0].type, change.events[0].data) for change in changes]
+    if not drafts:
+        return None
+    after, events = advance(payment, payment.id, drafts, context)
+    return PaymentChange(payment.version, after, events)
+
+
+def _is_due(due_at_ms: int | None, context: Context) -> bool:
+    return due_at_ms is not None and due_at_ms <= context.now_ms
 
 
 def park(payment: Payment, context: Context) -> PaymentChange:

@@ -14,7 +14,7 @@ from shared.domain.errors import (
     VersionConflictError,
 )
 from shared.domain.idempotency import Claim
-from shared.domain.payment import OperationKind, Payment, PendingOperation, Refund
+from shared.domain.payment import Payment, PendingOperation, Refund
 from shared.domain.saga import RESOLVE, Outcome
 
 if TYPE_CHECKING:
@@ -173,12 +173,14 @@ def commit_latest(
 def commit_pending(
     payments: "PaymentStore",
     payment: Payment,
-    kind: OperationKind,
     decide: Callable[[Payment], PaymentChange | None],
 ) -> Payment:
-    """Commits as `commit_latest` does, as long as work of that kind is open on the payment."""
+    """Commits as `commit_latest` does, as long as the operation that is open on it stays open."""
+    pending = payment.pending
     return commit_latest(
-        payments, payment, lambda current: decide(current) if current.has_pending(kind) else None
+        payments,
+        payment,
+        lambda current: decide(current) if pending and pending.is_same(current.pending) else None,
     )
 
 
@@ -198,5 +200,5 @@ def refuse_unsent(
     def unsent(current: Payment) -> PaymentChange | None:
         return decide(current) if owns(current.pending, work) else None
 
-    after = commit_latest(payments, payment, unsent)
+    after = commit_pending(payments, payment, unsent)
     return refused(error, began=True) if is_same_run(after, work) else done(after)

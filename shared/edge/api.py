@@ -95,11 +95,13 @@ class Reply:
 
     Args: began: the operation changed something and the answer is not stored yet: the pipeline
     stores it for retries. An answer stored by `Request.answered` needs no second store.
+    unchanged: the operation had nothing to change, and this is its answer, stored likewise.
     """
 
     status: int
     body: Json
     began: bool = False
+    unchanged: bool = False
 
 
 class Render(Protocol):
@@ -359,12 +361,18 @@ class Api:
             if answer is None:
                 raise key_in_use(key) from error
             return _replayed(answer, headers)
-        except RejectedError:
+        except RejectedError as error:
             # What it was refused for may be its twin's own work, such as the capture it asks for.
             answer = self._claim(call, key, now_ms).answer
-            if answer is None:
-                raise
-            return _replayed(answer, headers)
+            if answer is not None:
+                return _replayed(answer, headers)
+            if error.is_answer:
+                refusal = wire_error(error)
+                self._keep(claimed.claim, refusal.status, dump(refusal.body))
+            raise
+
+    def _keep(self, claim: Claim, status: int, text: str) -> None:
+        self._ports.idempotency.keep(replace(claim, answer=Answer(status, text)))
 
     def _claim(
         self, call: "_Call", key: str, now_ms: int, object_ids: Sequence[str] = ()
@@ -399,6 +407,8 @@ class Api:
         text = render(reply.body)
         if reply.began and claim is not None:
             self._ports.idempotency.answer(claim, Answer(reply.status, text))
+        if reply.unchanged and claim is not None:
+            self._keep(claim, reply.status, text)
         return reply.status, text
 
 

@@ -29,6 +29,7 @@ class RequestError(RejectedError):
     """Says that a request is refused with an HTTP status of its own.
 
     Args: kind: Stripe's error type. headers: sent with the answer. payment_intent: shown with it.
+    is_answer: see RejectedError.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class RequestError(RejectedError):
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
         payment_intent: Mapping[str, Any] | None = None,
+        is_answer: bool = False,
     ) -> None:
         super().__init__(message, code=code, param=param)
+        self.is_answer = is_answer
         self.status = status
         self.payment_intent = payment_intent
         self.kind = kind

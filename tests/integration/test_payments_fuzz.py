@@ -161,7 +161,8 @@ def stored(world: World) -> object:
         dict(database.payments),
         {key: len(events) for key, events in database.events.items()},
         len(database.journals),
-        dict(database.claims),
+        # A refusal that is an answer is kept with its key, and nothing else.
+        {name: claim for name, claim in database.claims.items() if claim.answer is None},
         len(world.provider.transactions),
     )
 
