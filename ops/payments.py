@@ -36,7 +36,7 @@ TABLES = {
     "idempotency": "IdempotencyTable",
 }
 # All that a charge may be known under at its provider; which of them it has seen, it can tell.
-_CHARGE_OPERATIONS = ("sale", "authorization", "capture", "void", "capture_undo")
+_CHARGE_OPERATIONS = ("sale", "authorization", "capture", "void")
 _PAYMENT_ID = re.compile(rf"pi_[0-9A-Za-z]{{{BODY_LENGTH}}}")
 
 Json = dict[str, Any]

@@ -1,13 +1,15 @@
 """Saga step: gives captured money back.
 
-It is the provider's part of a refund (its Tx1 is reserve_funds, Tx2 is here), and the undo of a
-capture whose outcome is unknown.
+It is the provider's part of a refund (its Tx1 is reserve_funds, Tx2 is here). It is also where the
+undo of a payment begins whose capture is of unknown outcome: money that was taken after all is not
+sent back and forth, the payment goes forward.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from shared import bootstrap
+from shared.domain import capture
 from shared.domain.authorization import begin_undo, is_undoable
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import InvariantError, ProviderUnavailableError, UnknownOutcomeError
@@ -15,16 +17,17 @@ from shared.domain.payment import Payment, RefundStatus
 from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import idempotency_key
 from shared.domain.refund import record_answer
-from shared.domain.reversal import refund_what_was_captured
+from shared.domain.reversal import find_capture
 from shared.domain.saga import REFUND, Outcome
-from shared.domain.work import Work, commit_latest, done, may_have_been_sent
+from shared.domain.work import Work, commit_latest, commit_pending, done, may_have_been_sent
 from shared.observability import step
 
 
 def run(
     state: Mapping[str, Any], payments: PaymentStore, provider: CardProvider, clock: Clock
 ) -> dict[str, Any]:
-    """Returns "done" with the payment, "undone" from an undo, "unavailable" when nothing was sent.
+    """Returns "done" with the payment, "unavailable" when nothing was sent, "undone" from an undo
+    that finds no capture.
 
     Raises: ProviderUnavailableError, UnknownOutcomeError from an undo, which parks the payment.
     """
@@ -67,8 +70,13 @@ def _undo(
     payment = begin_undo(payments, payment, work, clock.now_ms())
     if not is_undoable(payment, work):
         return done(payment)
-    reversed_minor = refund_what_was_captured(payment, provider)
-    return {**done(payment, Outcome.UNDONE), "reversed_minor": reversed_minor}
+    captured = find_capture(payment, provider)
+    if captured is None:
+        return done(payment, Outcome.UNDONE)
+    context = work.context(clock.now_ms())
+    return done(
+        commit_pending(payments, payment, lambda now: capture.record_answer(now, captured, context))
+    )
 
 
 bootstrap.start_provider()

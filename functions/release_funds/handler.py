@@ -67,7 +67,6 @@ def _released(
         "fraudulent" if blocked else "processing_error",
         risk,
         work.context(clock.now_ms()),
-        reversed_minor=(state.get("result") or {}).get("reversed_minor", 0),
     )
 
 

@@ -12,7 +12,7 @@ from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import ProviderAnswer, idempotency_key
 from shared.domain.resolution import may_resend, record_unknown, take_over
 from shared.domain.reversal import (
-    refund_what_was_captured,
+    find_capture,
     request_reversal,
     void_what_is_there,
 )
@@ -144,9 +144,8 @@ class Resolver:
         return lambda now: cancellation.record_answer(now, answer, self._context())
 
     def _reversal(self, payment: Payment, _pending: PendingOperation, desk: CardProvider) -> Decide:
-        reversed_minor = refund_what_was_captured(payment, desk)
-        if reversed_minor == 0:
-            void_what_is_there(payment, desk)
-        return lambda now: authorization.release(
-            now, "processing_error", None, self._context(), reversed_minor=reversed_minor
-        )
+        captured = find_capture(payment, desk)
+        if captured is not None:
+            return lambda now: capture.record_answer(now, captured, self._context())
+        void_what_is_there(payment, desk)
+        return lambda now: authorization.release(now, "processing_error", None, self._context())

@@ -129,16 +129,14 @@ def _undo(
     payment = payments.load(work.payment_id)
     if payment is None or not is_undoable(payment, work):
         return done(payment)
-    reversed_minor = (state.get("result") or {}).get("reversed_minor", 0)
     sent_nothing = not may_have_been_sent(state) and owns(payment.pending, work)
     if _was_blocked(state) and sent_nothing:
-        return {**done(payment, Outcome.UNDONE), "voided": False, "reversed_minor": 0}
-    if reversed_minor == 0:
-        payment = begin_undo(payments, payment, work, clock.now_ms())
-        if not is_undoable(payment, work):
-            return done(payment)
-        void_what_is_there(payment, provider)
-    return {**done(payment, Outcome.UNDONE), "voided": True, "reversed_minor": reversed_minor}
+        return {**done(payment, Outcome.UNDONE), "voided": False}
+    payment = begin_undo(payments, payment, work, clock.now_ms())
+    if not is_undoable(payment, work):
+        return done(payment)
+    void_what_is_there(payment, provider)
+    return {**done(payment, Outcome.UNDONE), "voided": True}
 
 
 def _was_blocked(state: Mapping[str, Any]) -> bool:

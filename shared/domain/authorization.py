@@ -296,14 +296,11 @@ def release(
     decline_code: str,
     risk: Mapping[str, Any] | None,
     context: Context,
-    *,
-    reversed_minor: int = 0,
 ) -> PaymentChange:
     """Gives the hold back and lets the customer try again.
 
     Args: decline_code: "fraudulent" when the risk score blocked the payment, "processing_error"
-    when it could not be carried out. risk: None when it was not scored. reversed_minor: what the
-    provider had captured, unrecorded, and gave back.
+    when it could not be carried out. risk: None when it was not scored.
     """
     blocked = decline_code == "fraudulent"
     failure = {
@@ -313,8 +310,5 @@ def release(
     }
     scored = None if risk is None else {**risk, "blocked": blocked}
     draft = _declined_draft(failure, scored, None)
-    journals = (
-        *_journal("release", payment, context.now_ms, {"amount": payment.amount_minor}),
-        *_journal("capture_reversal", payment, context.now_ms, {"amount": reversed_minor}),
-    )
+    journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
     return _ended(payment, [draft], journals, context, asked=False)

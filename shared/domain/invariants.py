@@ -362,7 +362,6 @@ def _books_agree(seen: Observation) -> Iterable[str] | None:
         "the receivable (1100)": (posted.get("1100", 0), payment.received_minor - gone),
         "refunds in flight (2200)": (-posted.get("2200", 0), going),
         "provider fees (5000)": (posted.get("5000", 0), -posted.get("2500", 0)),
-        "suspense (2900)": (posted.get("2900", 0), 0),
         "owed to the merchant (2000 and 2010)": (
             owed,
             payment.received_minor - platform_fee - gone - going,

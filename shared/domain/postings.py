@@ -1,9 +1,9 @@
 """Posting templates as data: which accounts an operation debits and credits.
 
 Account codes: 1100 receivable from the acquirer (clearing), 2000 owed to the merchant, pending;
-2010 owed to the merchant, available; 2200 refunds in flight; 2500 provider fees payable;
-2900 suspense; 4000 platform fee income; 5000 provider fee expense. Codes below 2000 and from 2200
-are the platform's; 2000 and 2010 name the merchant.
+2010 owed to the merchant, available; 2200 refunds in flight; 2500 provider fees payable; 4000
+platform fee income; 5000 provider fee expense. Codes below 2000 and from 2200 are the platform's;
+2000 and 2010 name the merchant.
 Source: docs/ledger.md.
 """
 
@@ -18,7 +18,6 @@ MERCHANT_PENDING = "2000:merchant:{account}:pending:{currency}"
 MERCHANT_AVAILABLE = "2010:merchant:{account}:available:{currency}"
 REFUND_IN_FLIGHT = "2200:refund_in_flight:{currency}"
 PROVIDER_FEE_PAYABLE = "2500:provider_fee_payable:{provider}:{currency}"
-SUSPENSE = "2900:suspense:{currency}"
 PLATFORM_FEE = "4000:platform_fee:{currency}"
 PROVIDER_FEE = "5000:provider_fee:{provider}:{currency}"
 
@@ -48,11 +47,6 @@ TEMPLATES: Mapping[str, tuple[Leg, ...]] = {
     "settle": (Leg(MERCHANT_PENDING, MERCHANT_AVAILABLE, "amount"),),
     # A net amount below zero: the fees were higher than what was left of the capture.
     "settle_negative": (Leg(MERCHANT_AVAILABLE, MERCHANT_PENDING, "amount"),),
-    # The provider had taken money for a payment that we could not record, and gave it back.
-    "capture_reversal": (
-        Leg(RECEIVABLE, SUSPENSE, "amount"),
-        Leg(SUSPENSE, RECEIVABLE, "amount"),
-    ),
     "refund_request": (Leg(MERCHANT_AVAILABLE, REFUND_IN_FLIGHT, "amount"),),
     "refund_request_pending": (Leg(MERCHANT_PENDING, REFUND_IN_FLIGHT, "amount"),),
     "refund_accept": (Leg(REFUND_IN_FLIGHT, RECEIVABLE, "amount"),),

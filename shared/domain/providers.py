@@ -72,7 +72,7 @@ class ProviderAnswer:
 def idempotency_key(reference: str, operation: str) -> str:
     """Names an operation for the provider, without region, send attempt or clock.
 
-    Args: reference: charge or refund id. operation: "sale", "authorization", "capture", "void",
-    "refund", or "capture_undo".
+    Args: reference: charge or refund id. operation: "sale", "authorization", "capture", "void" or
+    "refund".
     """
     return f"{reference}/{operation}"

@@ -5,7 +5,7 @@ from shared.domain.errors import UnknownOutcomeError
 from shared.domain.events import EventType
 from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import CardProvider
-from shared.domain.providers import ProviderStatus, idempotency_key
+from shared.domain.providers import ProviderAnswer, ProviderStatus, idempotency_key
 from shared.domain.resolution import first_due_ms
 
 
@@ -38,27 +38,18 @@ def request_reversal(payment: Payment, context: Context) -> PaymentChange | None
     return PaymentChange(payment.version, after, events)
 
 
-def refund_what_was_captured(payment: Payment, provider: CardProvider) -> int:
-    """Gives back what was captured, unrecorded; returns the amount, 0 where it was not.
+def find_capture(payment: Payment, provider: CardProvider) -> ProviderAnswer | None:
+    """Looks up whether the money was taken after all; None when it was not.
 
-    A capture that is still on its way is not found: then the void stops it, or is refused by it.
+    Then it is what was asked for, and the payment goes forward: a refund in its place would cost
+    the customer days, and may fail. A capture that is still on its way is not found: the void
+    that follows stops it, or is refused by it.
     """
     if payment.amount_capturable_minor == 0:
         # Its authorization is not recorded, so no capture was asked for.
-        return 0
-    charge = payment.latest_charge
-    captured = provider.find(idempotency_key(charge.id, "capture"))
-    if captured is None or captured.status is not ProviderStatus.APPROVED:
-        return 0
-    answer = provider.refund(
-        charge.id,
-        f"{charge.id}/undo",
-        payment.amount_minor,
-        idempotency_key(charge.id, "capture_undo"),
-    )
-    if answer.status is not ProviderStatus.APPROVED:
-        raise UnknownOutcomeError(answer.message or "The capture could not be given back.")
-    return payment.amount_minor
+        return None
+    answer = provider.find(idempotency_key(payment.latest_charge.id, "capture"))
+    return answer if answer and answer.status is ProviderStatus.APPROVED else None
 
 
 def void_what_is_there(payment: Payment, provider: CardProvider) -> None:

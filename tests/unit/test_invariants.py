@@ -221,7 +221,6 @@ BROKEN: list[tuple[Rule, str, str, Break]] = [
     (Rule.BOOKS_AGREE, "lost_settlement", "paid", without_journal("settle")),
     (Rule.BOOKS_AGREE, "lost_request", "paid", without_journal("refund_request")),
     (Rule.BOOKS_AGREE, "lost_acceptance", "paid", without_journal("refund_accept")),
-    (Rule.BOOKS_AGREE, "suspense", "paid", with_journal(post("2900", 0, 7), post("1100", 7, 0))),
     (Rule.BOOKS_AGREE, "other_fees", "paid", of_payment(fees_minor=1)),
     (Rule.BOOKS_AGREE, "other_currency", "paid", of_payment(currency="eur")),
     (Rule.NO_HOLD_LEFT, "held_when_paid", "paid", without_journal("capture")),
