@@ -77,9 +77,9 @@ def run_stage(stage: str, seeds: int, pool: ProcessPoolExecutor) -> Report:
     futures = [pool.submit(task) for task in tasks(stage, seeds)]
     for number, future in enumerate(as_completed(futures), start=1):
         report.merge(future.result())
-        if sys.stdout.isatty() or number == len(futures):
-            print(f"\r{stage}: {number}/{len(futures)}", end="", flush=True)
-    print(f"\r{stage}: {report} ({time.monotonic() - began:.0f} s)", flush=True)
+        if sys.stdout.isatty():
+            print(f"{stage}: {number} of {len(futures)} shares\r", end="", flush=True)
+    print(f"{stage}: {report} ({time.monotonic() - began:.0f} s)", flush=True)
     return report
 
 

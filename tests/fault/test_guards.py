@@ -174,10 +174,10 @@ def test_harness_without_a_guard_finds_what_it_prevents(
 def test_harness_without_the_journal_key_finds_what_was_booked_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # given: an API function that dies while its payment is being made, and is asked again
+    # given: the step that records a payment runs twice
     case = _case("pay")
-    (boundary,) = [b for b in run_case(case).trace if b.name == "api/saga#1"]
-    plan = (Injection(boundary.index, Fault.CRASH_AFTER),)
+    (boundary,) = [b for b in run_case(case).trace if b.name == "pay/authorize_payment#1"]
+    plan = (Injection(boundary.index, Fault.DUPLICATE),)
     assert run_case(case, plan).violation is None
     # when: the version condition, which alone prevents it too, is gone
     without_version(monkeypatch)

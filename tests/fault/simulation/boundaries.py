@@ -160,6 +160,7 @@ KINDS: Mapping[str, Kind] = {
     "documents.put_events": BATCH_WRITE,
     "idempotency.find": READ,
     "idempotency.answer": WRITE,
+    "idempotency.keep": WRITE,
     "vault.open": VAULT,
     "provider.authorize": PROVIDER,
     "provider.capture": PROVIDER,

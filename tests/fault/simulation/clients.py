@@ -74,9 +74,13 @@ def outcome(answer: Answer) -> tuple[int, str | None]:
 
 
 def is_final(answer: Answer) -> bool:
-    """Tells whether an answer says what became of the request."""
+    """Tells whether an answer says what became of the request.
+
+    A refund may well be answered with its being on its way: then every retry is answered so too.
+    """
     if answer.status == 200:
-        return answer.body["status"] not in OPEN
+        is_replayed = answer.headers.get("Idempotent-Replayed") == "true"
+        return is_replayed or answer.body["status"] not in OPEN
     return answer.status in {400, 402, 404}
 
 

@@ -158,6 +158,9 @@ class BrokenIdempotency:
     def answer(self, claim: Claim, answer: Answer) -> None:
         self._through("idempotency.answer", lambda: self._store.answer(claim, answer))
 
+    def keep(self, claim: Claim) -> None:
+        self._through("idempotency.keep", lambda: self._store.keep(claim))
+
 
 class BrokenVault:
     """Implements Vault."""
