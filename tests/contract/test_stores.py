@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count, islice
 from typing import Any
+from zlib import crc32
 
 import boto3
 import pytest
@@ -12,6 +14,7 @@ from moto import mock_aws
 
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
 from shared.adapters.dynamodb_payments import (
+    DUE_SHARDS,
     DynamoDueIndex,
     DynamoLedgerStore,
     DynamoPaymentStore,
@@ -540,6 +543,55 @@ def test_answer_of_another_request_or_an_absent_claim_changes_nothing(stores: St
     assert stores.idempotency.find("key-2").claim is None
 
 
+def test_answer_kept_on_a_free_key_is_read_back(stores: Stores) -> None:
+    # given
+    answered = claim(stores, answer=ANSWER)
+    # when
+    stores.idempotency.keep(answered)
+    # then
+    assert stores.idempotency.find("key-1").claim == answered
+
+
+def test_answer_kept_takes_the_key_from_every_later_request(stores: Stores) -> None:
+    # given
+    answered = claim(stores, answer=ANSWER)
+    stores.idempotency.keep(answered)
+    # when
+    for later in (claim(stores), claim(stores, fingerprint="other")):
+        with pytest.raises(KeyInUseError):
+            stores.documents.commit([DocumentWrite(customer())], later)
+    # then
+    assert stores.documents.get("cus_1") is None
+    assert stores.idempotency.find("key-1").claim == answered
+
+
+@pytest.mark.parametrize("held_answer", [None, Answer(200, "{}")])
+@pytest.mark.parametrize("fingerprint", ["print", "other"])
+def test_answer_kept_on_a_held_key_changes_nothing(
+    stores: Stores, fingerprint: str, held_answer: Answer | None
+) -> None:
+    # given: even where the lease of who holds it is over
+    first = claim(stores, answer=held_answer)
+    commit_with(stores, first)
+    stores.clock.advance(LEASE_MS)
+    # when
+    stores.idempotency.keep(claim(stores, fingerprint=fingerprint, answer=ANSWER))
+    # then
+    assert stores.idempotency.find("key-1").claim == first
+
+
+def test_answer_kept_on_an_expired_key_replaces_it(stores: Stores) -> None:
+    # given
+    first = claim(stores, answer=ANSWER)
+    stores.idempotency.keep(first)
+    stores.clock.advance(first.expires_at_s * 1000 - stores.clock.now_ms())
+    # when
+    second = claim(stores, fingerprint="other", answer=Answer(400, "{}"))
+    stores.idempotency.keep(second)
+    # then
+    assert stores.idempotency.find("key-1").claim == second
+
+
 @pytest.mark.parametrize("is_held", [True, False])
 def test_claim_is_read_with_documents_and_the_missing_are_left_out(
     stores: Stores,
@@ -777,6 +829,27 @@ def test_due_index_finds_what_is_past_its_date_and_nothing_else(stores: Stores) 
     assert set(stores.due.overdue(1_003, 1_000)) == {f"pi_{n:024d}" for n in (0, 1, 2)}
     assert stores.due.overdue(1_000, 1_000) == []
     assert len(stores.due.overdue(2_000, 2)) == 2
+
+
+def test_due_index_finds_payments_beyond_their_shards_share_of_the_limit(stores: Stores) -> None:
+    # given: all in one shard, the oldest first, and one more than an even share
+    limit = DUE_SHARDS * 4
+    names = (f"pi_{number:024d}" for number in count())
+    alike = (name for name in names if crc32(name.encode()) % DUE_SHARDS == 7)
+    payment_ids = list(islice(alike, limit // DUE_SHARDS + 1))
+    for number, payment_id in enumerate(payment_ids):
+        due_payment(stores, payment_id, 1_000 + number)
+    # then
+    assert stores.due.overdue(2_000, limit) == payment_ids
+
+
+def test_due_index_gives_the_longest_overdue_of_all_shards_first(stores: Stores) -> None:
+    # given
+    payment_ids = [f"pi_{number:024d}" for number in range(9)]
+    for number, payment_id in enumerate(payment_ids):
+        due_payment(stores, payment_id, 2_000 - number)
+    # then
+    assert stores.due.overdue(3_000, 3) == payment_ids[:-4:-1]
 
 
 def test_due_index_forgets_a_payment_that_nothing_is_open_on(stores: Stores) -> None:

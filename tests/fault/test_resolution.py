@@ -1,22 +1,34 @@
 """Payments whose outcome is not known, and nobody asks again: the platform ends them by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
+from functions.sweep_due import handler as sweep_due
 from shared.domain.announcements import announce_payment
+from shared.domain.authorization import CAPTURE_WITHIN_MS
 from shared.domain.changes import Context
-from shared.domain.errors import ProviderUnavailableError, UnknownOutcomeError
+from shared.domain.errors import (
+    InvariantError,
+    ProviderUnavailableError,
+    TransientError,
+    UnknownOutcomeError,
+)
 from shared.domain.payment import Payment, PaymentStatus, rebuild
+from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.resolution import (
     DAY_MS,
     HOUR_MS,
     MINUTE_MS,
     PROBES_AFTER_MS,
+    REFUND_PENDING_MAX_MS,
+    SWEEP_AFTER_MS,
     look_again,
 )
 from shared.domain.sandbox_network import Command, Operation
 from tests.support.faults import (
+    State,
     crash_after,
     crash_before,
     deliver_twice,
@@ -27,6 +39,7 @@ from tests.support.machine_world import MachineWorld
 from tests.support.world import Merchant, World
 
 KEY = "order-1"
+SLOW_CARD = "pm_card_pendingRefund"
 WORLDS: list[Callable[..., World]] = [World, MachineWorld]
 BOTH = pytest.mark.parametrize("has_sale", [True, False], ids=["sale", "without_sale"])
 
@@ -55,6 +68,35 @@ def park(world: World, payment_id: str) -> None:
 def sweep_after(world: World, milliseconds: int = 2 * MINUTE_MS) -> None:
     world.clock.advance(milliseconds)
     world.sweep()
+
+
+def sweep_at_next_date(world: World, payment_id: str) -> None:
+    due_ms = world.load(payment_id).due_at_ms
+    assert due_ms is not None
+    sweep_after(world, due_ms - world.clock.now_ms() + SWEEP_AFTER_MS + 1_000)
+
+
+def outcomes_of_resolver(world: World) -> list[str]:
+    """Returns a list that grows by what each run of the resolver says."""
+    said: list[str] = []
+    real = world.steps["resolve_payment"]
+
+    def observed(state: State) -> State:
+        output = real(state)
+        said.append(str(output["outcome"]))
+        return output
+
+    world.steps["resolve_payment"] = observed
+    return said
+
+
+def slow_bank(world: World) -> None:
+    """Makes the bank of SLOW_CARD say nothing of how its refunds end."""
+
+    def accepted(_: object) -> ProviderAnswer:
+        return ProviderAnswer(ProviderStatus.PENDING, "ntx_1")
+
+    world.provider._answer_now = accepted  # type: ignore[method-assign,assignment]
 
 
 def events_of(world: World, payment_id: str) -> list[str]:
@@ -439,4 +481,186 @@ def test_expiry_during_a_capture_leaves_the_capture(
     answer = world.call("POST", path, merchant=merchant)
     assert (answer.status, answer.body["status"]) == (200, "succeeded")
     assert world.provider.effects(Operation.VOID) == []
+    world.check()
+
+
+def test_expiry_that_the_provider_refuses_is_a_persons_turn(make: Callable[..., World]) -> None:
+    # given: the authorization is over at the provider, or was captured at its desk
+    world = make()
+    merchant = world.merchant()
+    payment_id = held(world, merchant)
+    refusal = ProviderAnswer(ProviderStatus.REFUSED, "ntx_1", message="expired")
+    world.provider.void = lambda *_: refusal  # type: ignore[method-assign]
+    said = outcomes_of_resolver(world)
+    # when
+    sweep_after(world, 7 * DAY_MS + MINUTE_MS)
+    # then
+    assert said == ["parked"]
+    payment = world.load(payment_id)
+    assert payment.waits_for_person
+    # when: it is not asked again each minute
+    for _ in range(10):
+        sweep_after(world, MINUTE_MS)
+    # then
+    assert said == ["parked"]
+    assert world.load(payment_id).version == payment.version
+    world.check()
+
+
+def test_refund_that_was_accepted_is_looked_up_after_a_look_up_failed(
+    make: Callable[..., World],
+) -> None:
+    # given: a bank that takes its time; the refund is older than an operation is asked about
+    world = make()
+    merchant = world.merchant()
+    payment_id = world.pay(merchant, payment_method=SLOW_CARD).body["id"]
+    real = world.provider._answer_now
+    slow_bank(world)
+    world.call("POST", "/v1/refunds", {"payment_intent": payment_id}, merchant=merchant)
+    started_ms = world.clock.now_ms()
+    while world.clock.now_ms() < started_ms + PROBES_AFTER_MS[-1]:
+        sweep_at_next_date(world, payment_id)
+    # when
+    silence(world)
+    sweep_at_next_date(world, payment_id)
+    # then
+    due_ms = world.load(payment_id).due_at_ms
+    assert due_ms is not None
+    assert due_ms < started_ms + REFUND_PENDING_MAX_MS
+    assert not world.load(payment_id).waits_for_person
+    # when: the bank paid it
+    repair(world)
+    world.provider._answer_now = real  # type: ignore[method-assign]
+    sweep_at_next_date(world, payment_id)
+    # then
+    assert world.load(payment_id).refunded_minor == 2000
+    world.check()
+
+
+def test_resolver_that_fails_whenever_it_is_run_gets_later_dates_and_at_last_a_person(
+    make: Callable[..., World],
+) -> None:
+    # given: a provider that refuses the form of the look-up
+    world = make()
+    merchant = world.merchant()
+    fail_provider(world, Operation.SALE, "after_effect", UnknownOutcomeError("lost"))
+    payment_id = world.pay(merchant).body["id"]
+    started_ms = world.clock.now_ms()
+
+    def refuse(_: str) -> None:
+        raise InvariantError("408")
+
+    world.provider.find = refuse  # type: ignore[method-assign,assignment]
+    # when
+    dates: list[int] = []
+    while (due_ms := world.load(payment_id).due_at_ms) is not None:
+        dates.append(due_ms - started_ms)
+        assert len(dates) <= len(PROBES_AFTER_MS), "the date does not move"
+        sweep_at_next_date(world, payment_id)
+    # then
+    assert dates == sorted(set(dates))
+    assert dates[-1] == PROBES_AFTER_MS[-1]
+    assert world.load(payment_id).waits_for_person
+    world.check()
+
+
+class Failing:
+    """A saga runner that cannot start one payment's saga."""
+
+    def __init__(self, bad: str) -> None:
+        self.bad = bad
+        self.started: set[str] = set()
+
+    def run(self, saga: str, saga_input: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Implements SagaRunner; the sweeper never waits for a saga."""
+        raise NotImplementedError(saga, saga_input)
+
+    def start(self, _saga: str, _name: str, saga_input: Mapping[str, Any]) -> None:
+        """Keeps the payment that was to be looked after."""
+        if saga_input["payment_id"] == self.bad:
+            raise TransientError("reset")
+        self.started.add(saga_input["payment_id"])
+
+
+def test_sweep_that_cannot_start_one_starts_the_others() -> None:
+    # given: three payments that are due, of which the oldest cannot be started
+    world = World()
+    merchant = world.merchant()
+    due: list[str] = []
+    for _ in range(3):
+        fail_provider(world, Operation.SALE, "after_effect", UnknownOutcomeError("lost"))
+        due.append(world.pay(merchant).body["id"])
+        world.clock.advance(1_000)
+    world.clock.advance(5 * MINUTE_MS)
+    runner = Failing(due[0])
+    # when
+    counts = sweep_due.run(world.due_index, runner, world.clock)
+    # then
+    assert runner.started == set(due[1:])
+    assert counts == {"started": 2, "failed": 1}
+
+
+def test_person_is_told_of_a_refund_when_its_last_date_is_over_beside_one_with_a_date(
+    make: Callable[..., World],
+) -> None:
+    # given: a refund at a slow bank, and another that the provider never says anything of
+    world = make()
+    merchant = world.merchant()
+    payment_id = world.pay(merchant, payment_method=SLOW_CARD).body["id"]
+
+    def refund(amount: int) -> str:
+        params = {"payment_intent": payment_id, "amount": amount}
+        return str(world.call("POST", "/v1/refunds", params, merchant=merchant).body["id"])
+
+    slow_bank(world)
+    refund(500)
+    fail_provider(world, Operation.REFUND, "before_send", UnknownOutcomeError("lost"))
+    silent = refund(700)
+    real = world.provider.find
+
+    def find(idempotency_key: str) -> ProviderAnswer | None:
+        if idempotency_key.startswith(silent):
+            raise UnknownOutcomeError("silent")
+        return real(idempotency_key)
+
+    def fault(moment: str, command: Command) -> None:
+        if moment == "before_send" and command.idempotency_key.startswith(silent):
+            raise UnknownOutcomeError("silent")
+
+    world.provider.fault = fault
+    world.provider.find = find  # type: ignore[method-assign]
+    said = outcomes_of_resolver(world)
+    # when
+    while not world.load(payment_id).waits_for_person:
+        sweep_at_next_date(world, payment_id)
+    # then: at that moment, and the other is looked after as before
+    assert said[-1] == "parked"
+    assert "parked" not in said[:-1]
+    assert world.load(payment_id).due_at_ms is not None
+    # when
+    sweep_at_next_date(world, payment_id)
+    # then
+    assert said[-1] == "waiting"
+    world.check()
+
+
+def test_authorization_recorded_late_is_to_be_captured_within_seven_days_of_its_request(
+    make: Callable[..., World],
+) -> None:
+    # given: the provider holds the money since the request, and says so a day later
+    world = make()
+    merchant = world.merchant()
+    requested_ms = world.clock.now_ms()
+    fail_provider(world, Operation.AUTHORIZATION, "after_effect", UnknownOutcomeError("lost"))
+    payment_id = world.pay(merchant, capture_method="manual").body["id"]
+    silence(world)
+    while world.clock.now_ms() < requested_ms + DAY_MS:
+        sweep_at_next_date(world, payment_id)
+    # when
+    repair(world)
+    sweep_at_next_date(world, payment_id)
+    # then
+    payment = world.load(payment_id)
+    assert payment.status is PaymentStatus.REQUIRES_CAPTURE
+    assert payment.latest_charge.capture_before_ms == requested_ms + CAPTURE_WITHIN_MS
     world.check()

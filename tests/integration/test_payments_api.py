@@ -1391,6 +1391,64 @@ def test_refused_request_leaves_its_key_free(world: World, merchant: Merchant, k
     assert "Idempotent-Replayed" not in answer.headers
 
 
+def test_refund_that_the_bank_keeps_pending_is_replayed(world: World, merchant: Merchant) -> None:
+    # given
+    intent = world.pay(merchant, payment_method="pm_card_pendingRefund").body["id"]
+    first = refund(world, merchant, "key-1", payment_intent=intent)
+    asked = len(world.provider.transactions)
+    assert first.body["status"] == "pending"
+    for later_ms in (0, LEASE_MS + 1):
+        # when
+        world.clock.advance(later_ms)
+        again = refund(world, merchant, "key-1", payment_intent=intent)
+        # then: nothing of the request is left to do
+        assert (again.status, again.text) == (first.status, first.text)
+        assert again.headers["Idempotent-Replayed"] == "true"
+    assert len(world.provider.transactions) == asked
+    world.check()
+
+
+@pytest.mark.parametrize("answer", ["state", "unchanged"])
+def test_answer_that_changed_nothing_is_replayed_after_the_state_changed(
+    world: World, merchant: Merchant, answer: str
+) -> None:
+    # given: a capture of what is not confirmed, an update of what is so already
+    intent = created(world, merchant, capture_method="manual")["id"]
+    path = f"{PAYMENTS}/{intent}/capture" if answer == "state" else f"{PAYMENTS}/{intent}"
+    first = world.call("POST", path, {}, merchant=merchant, key="key-1")
+    assert first.status == (400 if answer == "state" else 200)
+    # when
+    act(world, merchant, intent, "confirm", payment_method="pm_card_visa")
+    before = state_of(world)
+    again = world.call("POST", path, {}, merchant=merchant, key="key-1")
+    # then
+    assert (again.status, again.text) == (first.status, first.text)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert state_of(world) == before
+    world.check()
+
+
+@pytest.mark.parametrize("answer", ["state", "unchanged"])
+def test_key_of_an_answer_that_changed_nothing_is_of_no_use_for_anything_else(
+    world: World, merchant: Merchant, answer: str
+) -> None:
+    # given
+    intent = created(world, merchant, capture_method="manual")["id"]
+    path = f"{PAYMENTS}/{intent}/capture" if answer == "state" else f"{PAYMENTS}/{intent}"
+    world.call("POST", path, {}, merchant=merchant, key="key-1")
+    before = state_of(world)
+    # when
+    other = {"expand": ["payment_method"]}
+    changed = world.call("POST", path, other, merchant=merchant, key="key-1")
+    elsewhere = world.call("POST", f"{PAYMENTS}/{intent}/cancel", merchant=merchant, key="key-1")
+    # then
+    for answered, words in ((changed, "same parameters"), (elsewhere, "same endpoint")):
+        error = expect_error(answered, 400, None)
+        assert error["type"] == "idempotency_error"
+        assert words in error["message"]
+    assert state_of(world) == before
+
+
 # --- balance and books
 
 

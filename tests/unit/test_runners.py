@@ -78,10 +78,15 @@ def test_runner_starts_an_execution_of_a_name_once(answer: Any) -> None:
     "error",
     [
         client_error("ThrottlingException"),
+        client_error("ServiceUnavailable"),
+        client_error("InternalServerError"),
+        client_error("ExecutionLimitExceeded"),
+        ConnectionClosedError(endpoint_url=URL),
         ReadTimeoutError(endpoint_url=URL),
         ConnectTimeoutError(endpoint_url=URL),
         EndpointConnectionError(endpoint_url=URL),
     ],
+    ids=str,
 )
 def test_runner_that_may_not_have_started_says_so(error: Exception) -> None:
     with pytest.raises(TransientError):

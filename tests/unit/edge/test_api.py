@@ -11,6 +11,7 @@ from shared.domain.errors import (
     InvariantError,
     NotFoundError,
     RejectedError,
+    StateError,
     TransientError,
     UnknownOutcomeError,
     VersionConflictError,
@@ -473,6 +474,38 @@ def test_api_bad_idempotency_key_is_refused(client: Client, key: str) -> None:
 def test_api_refused_parameters_leave_the_key_free(client: Client) -> None:
     assert client.post("/v1/things", {"size": "x"}, idempotency_key="k").status == 400
     assert client.post("/v1/things", {"size": 1}, idempotency_key="k").status == 200
+
+
+@pytest.mark.parametrize(
+    "error", [RejectedError("no", param="p"), TransientError("no"), UnknownOutcomeError("no")]
+)
+def test_api_refusal_that_is_no_answer_leaves_the_key_free(
+    client: Client, things: Things, error: Exception
+) -> None:
+    # given
+    things.error = error
+    assert client.post("/v1/things", idempotency_key="k").status >= 400
+    # when
+    things.error = None
+    answer = client.post("/v1/things", {"size": 2}, idempotency_key="k")
+    # then
+    assert (answer.status, answer.body["size"]) == (200, 2)
+
+
+def test_api_refusal_by_an_objects_state_is_replayed(client: Client, things: Things) -> None:
+    # given
+    things.error = StateError("The thing is closed.", code="closed")
+    first = client.post("/v1/things", idempotency_key="k")
+    # when
+    things.error = None
+    again = client.post("/v1/things", idempotency_key="k")
+    # then
+    assert (again.status, again.error) == (400, first.error)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first.headers
+    for path, params in (("/v1/things", {"size": 2}), ("/v1/tokens", {"card": {"a": "b"}})):
+        other = client.post(path, params, idempotency_key="k")
+        assert (other.status, other.error["type"]) == (400, "idempotency_error")
 
 
 @pytest.mark.parametrize(
