@@ -34,13 +34,15 @@ class Part:
 WHOLE = Part(0, 1)
 # How a payment ends: one event of each.
 OUTCOMES = ("payment_intent.succeeded", "payment_intent.payment_failed")
-# One of each sort: nothing done, done and not told, done and told to nobody, late, twice.
+# One of each sort: nothing done, done and not told, done and told to nobody, late, twice, and a
+# provider that was certainly not reached.
 REPRESENTATIVES = (
     Fault.CRASH_BEFORE,
     Fault.CRASH_AFTER,
     Fault.TIMEOUT_DONE,
     Fault.LATE,
     Fault.DUPLICATE,
+    Fault.REFUSED,
 )
 
 
