@@ -24,8 +24,9 @@ _THROTTLED = {"ThrottlingException", "TooManyRequestsException"}
 class StepFunctionsRunner:
     """Implements SagaRunner.
 
-    Args: client: with a read timeout longer than a saga, and without retries: an execution that
-    is started twice runs twice. machine: the ARN of a saga.
+    Args: client: without retries: an execution that is started twice runs twice. Its read timeout
+    ends before the API's own, and an execution goes on without its reader. machine: the ARN of a
+    saga.
     """
 
     def __init__(self, client: "SFNClient", machine: Callable[[str], str]) -> None:

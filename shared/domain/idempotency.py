@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from shared.domain.documents import Document
 
 RETENTION_S = 24 * 60 * 60
-# Longer than a request can run, so that a claim whose lease is over belongs to a dead request.
+# Longer than the API waits for a request. Its execution may still run: who resumes it takes its
+# operation over first, see shared.domain.resolution.
 LEASE_MS = 35_000
 KEY_LENGTH_MAX = 255
 

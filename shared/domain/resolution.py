@@ -15,7 +15,8 @@ MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
-# By then the request that began the operation has ended, whatever became of it.
+# By then the API has answered the request that began the operation, whatever became of it. Its
+# execution may still run: see `take_over`.
 _DUE_AFTER_MS = MINUTE_MS
 # Times after the operation was requested at which the provider is asked; then a person is.
 PROBES_AFTER_MS = (
