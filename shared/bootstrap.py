@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 1
 READ_TIMEOUT_S = 3
 ATTEMPTS_MAX = 2
-# Longer than a saga's own bound: giving up earlier would leave a running payment unanswered.
+# Within the gateway's 30 s. A saga may run on after it: its payment is answered as it stands then,
+# and the saga goes on, or is taken over.
 SAGA_READ_TIMEOUT_S = 27
 # A function that is asked may have to start first.
 COLD_FUNCTION_TIMEOUT_S = 10

@@ -16,7 +16,7 @@ from shared.domain.ports import CardProvider, Clock, PaymentStore, Vault
 from shared.domain.providers import AuthorizationRequest, ProviderAnswer, idempotency_key
 from shared.domain.resolution import record_unknown
 from shared.domain.saga import Outcome
-from shared.domain.work import Work, commit_latest, done, may_have_been_sent
+from shared.domain.work import Work, commit_latest, done, load_payment, may_have_been_sent
 from shared.observability import step
 
 
@@ -42,6 +42,9 @@ def run(
         answer = _ask(payment, vault, provider, sale=sale)
     except (RejectedError, TransientError):
         # The card could not be opened, or the provider not reached: nothing was sent now.
+        found = load_payment(payments, payment.id)
+        if not found.has_pending(OperationKind.AUTHORIZATION):
+            return _recorded(found)
         if may_have_been_sent(state):
             return done(payment)
         return {"outcome": Outcome.UNAVAILABLE}
@@ -58,9 +61,12 @@ def run(
             return record_unknown(current, context)
         return record_answer(current, answer, risk, sale=sale, context=context)
 
-    after = commit_latest(payments, payment, decide)
-    must_capture = after.is_automatic and after.has_pending(OperationKind.CAPTURE)
-    return done(after, Outcome.AUTHORIZED if must_capture else Outcome.DONE)
+    return _recorded(commit_latest(payments, payment, decide))
+
+
+def _recorded(payment: Payment) -> dict[str, Any]:
+    must_capture = payment.is_automatic and payment.has_pending(OperationKind.CAPTURE)
+    return done(payment, Outcome.AUTHORIZED if must_capture else Outcome.DONE)
 
 
 def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) -> ProviderAnswer:

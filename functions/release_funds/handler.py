@@ -51,13 +51,20 @@ def _refund_failed(
     return record_failure(payment, refund_id, work.context(clock.now_ms()))
 
 
+def _reserved(state: Mapping[str, Any]) -> bool:
+    """Tells whether this very execution reserved the funds, and so knows what became of them."""
+    reserved = (state.get("checks") or {}).get("reserve") or {}
+    return reserved.get("outcome") == Outcome.RESERVED and not may_have_been_sent(state)
+
+
 def _released(
     payment: Payment, state: Mapping[str, Any], work: Work, clock: Clock
 ) -> PaymentChange | None:
     if not is_undoable(payment, work):
         return None
     voided = (state.get("result") or {}).get("voided", False)
-    if not voided and (may_have_been_sent(state) or not owns(payment.pending, work)):
+    is_asked = payment.has_pending(OperationKind.AUTHORIZATION) and owns(payment.pending, work)
+    if not voided and not (is_asked and _reserved(state)):
         raise UnknownOutcomeError("The provider may have authorized this payment.")
     score = (state.get("checks") or {}).get("risk")
     blocked = score is not None and score["outcome"] == Outcome.BLOCK

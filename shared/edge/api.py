@@ -363,9 +363,12 @@ class Api:
             return _replayed(answer, headers)
         except RejectedError as error:
             # What it was refused for may be its twin's own work, such as the capture it asks for.
-            answer = self._claim(call, key, now_ms).answer
-            if answer is not None:
-                return _replayed(answer, headers)
+            found = self._claim(call, key, self._ports.clock.now_ms(), call.object_ids)
+            if found.answer is not None:
+                return _replayed(found.answer, headers)
+            if found.resumed and not claimed.resumed:
+                # The twin died, or stopped with something open: this request goes on with it.
+                return self._operate(call, key, found, now_ms)
             if error.is_answer:
                 refusal = wire_error(error)
                 self._keep(claimed.claim, refusal.status, dump(refusal.body))
