@@ -10,8 +10,7 @@ def test_suspected_duplicates_of_live_payments_are_counted_and_alarm(production:
     (counted,) = [f["Properties"] for f in events.of_type("AWS::Logs::MetricFilter").values()]
     alarms = [a["Properties"] for a in events.of_type("AWS::CloudWatch::Alarm").values()]
     # then
-    live = "{ ($.suspected_duplicate IS TRUE) && ($.livemode IS TRUE) }"
-    assert counted["FilterPattern"] == live
+    assert counted["FilterPattern"] == "{ $.suspected_duplicate IS TRUE }"
     assert counted["LogGroupName"]["Ref"].startswith("DetectDuplicates")
     (transformation,) = counted["MetricTransformations"]
     assert transformation["MetricName"] == DUPLICATES_METRIC

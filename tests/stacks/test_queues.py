@@ -150,6 +150,7 @@ def test_bus_feeds_each_queue_with_what_its_consumer_is_for(
                 "payment_intent.succeeded",
                 "payment_intent.amount_capturable_updated",
             ],
+            "detail": {"livemode": [True]},
         },
     }
 
