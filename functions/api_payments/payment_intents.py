@@ -439,30 +439,22 @@ def _state(payment: Payment) -> Reply:
 
 def _answer(payment: Payment, request: Request[Any]) -> Reply:
     """Answers a confirmation with the payment; with 402 where its card was declined."""
-    body = wire.payment_intent(payment)
     superseded = _superseded(payment, request)
     if superseded is not None and superseded.failure is not None:
-        failure = superseded.failure
-        facts = {"code": failure["code"], "decline_code": failure["decline_code"]}
-        return Reply(
-            402,
-            error_body(
-                "card_error",
-                failure["message"],
-                **facts,
-                charge=superseded.id,
-                payment_intent=body,
-            ),
-            began=True,
-        )
+        facts = {**superseded.failure, "charge": superseded.id}
+        return _declined(wire.payment_intent(payment), facts)
     may_be_tried_again = payment.status is PaymentStatus.REQUIRES_PAYMENT_METHOD
     if not may_be_tried_again or payment.last_payment_error is None:
         return _state(payment)
-    error = body["last_payment_error"]
-    shown = {name: value for name, value in error.items() if name not in {"type", "message"}}
+    body = wire.payment_intent(payment)
+    return _declined(body, body["last_payment_error"])
+
+
+def _declined(body: Mapping[str, Any], error: Mapping[str, Any]) -> Reply:
+    facts = {name: value for name, value in error.items() if name not in {"type", "message"}}
     return Reply(
         402,
-        error_body("card_error", error["message"], **shown, payment_intent=body),
+        error_body("card_error", error["message"], **facts, payment_intent=body),
         began=True,
     )
 

@@ -25,14 +25,14 @@ from shared.domain.errors import (
 from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import ProviderStatus, idempotency_key
-from shared.domain.resolution import record_unknown, take_over
+from shared.domain.resolution import record_unknown
 from shared.domain.saga import CAPTURE
 from shared.domain.work import (
     Work,
+    begin,
     commit_pending,
     conflicting,
     done,
-    is_same_request,
     may_have_been_sent,
     refuse_unsent,
     refused,
@@ -68,17 +68,13 @@ def run(
 
 
 def _request(work: Work, payments: PaymentStore, clock: Clock) -> Payment:
-    """Commits Tx1 on the state the caller saw; a second capture finds another and is refused."""
-    payment = Payment.of(work.order["before"])
-    if is_same_request(payment, work):
-        context = work.context(clock.now_ms())
-        return commit_pending(
-            payments, payment, lambda current: take_over(current, context, claim=work.claim)
-        )
-    amount = check_capture(payment, work.order["amount_minor"])
-    change = request_capture(payment, amount, work, clock.now_ms())
-    payments.commit(change)
-    return change.payment
+    payment, now_ms = Payment.of(work.order["before"]), clock.now_ms()
+
+    def request() -> PaymentChange:
+        amount = check_capture(payment, work.order["amount_minor"])
+        return request_capture(payment, amount, work, now_ms)
+
+    return begin(payments, payment, work, now_ms, request)
 
 
 def _capture(
@@ -104,14 +100,7 @@ def _capture(
     except ProviderUnavailableError:
         if may_have_been_sent(state):
             return done(payment)
-        message = _UNAVAILABLE.message
-        return refuse_unsent(
-            payments,
-            payment,
-            work,
-            _UNAVAILABLE,
-            lambda current: record_refusal(current, message, context),
-        )
+        return refuse_unsent(payments, payment, work, _UNAVAILABLE, record_refusal, context)
     after = record(lambda current: record_answer(current, answer, context))
     if answer.status is ProviderStatus.APPROVED:
         return done(after)

@@ -16,7 +16,15 @@ from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import Clock, PaymentStore
 from shared.domain.refund import record_failure
 from shared.domain.saga import CANCEL, REFUND, Outcome
-from shared.domain.work import Work, commit_latest, done, may_have_been_sent, owns
+from shared.domain.work import (
+    Work,
+    check_of,
+    commit_latest,
+    done,
+    may_have_been_sent,
+    owns,
+    was_blocked,
+)
 from shared.observability import step
 
 
@@ -53,7 +61,7 @@ def _refund_failed(
 
 def _reserved(state: Mapping[str, Any]) -> bool:
     """Tells whether this very execution reserved the funds, and so knows what became of them."""
-    reserved = (state.get("checks") or {}).get("reserve") or {}
+    reserved = check_of(state, "reserve") or {}
     return reserved.get("outcome") == Outcome.RESERVED and not may_have_been_sent(state)
 
 
@@ -66,12 +74,11 @@ def _released(
     is_asked = payment.has_pending(OperationKind.AUTHORIZATION) and owns(payment.pending, work)
     if not voided and not (is_asked and _reserved(state)):
         raise UnknownOutcomeError("The provider may have authorized this payment.")
-    score = (state.get("checks") or {}).get("risk")
-    blocked = score is not None and score["outcome"] == Outcome.BLOCK
+    score = check_of(state, "risk")
     risk = {"level": score["level"], "score": score["score"]} if score else None
     return release(
         payment,
-        "fraudulent" if blocked else "processing_error",
+        "fraudulent" if was_blocked(state) else "processing_error",
         risk,
         work.context(clock.now_ms()),
     )

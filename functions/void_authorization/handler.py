@@ -26,19 +26,20 @@ from shared.domain.errors import (
 from shared.domain.payment import OperationKind, Payment
 from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import ProviderStatus, idempotency_key
-from shared.domain.resolution import record_unknown, take_over
+from shared.domain.resolution import record_unknown
 from shared.domain.reversal import void_what_is_there
 from shared.domain.saga import CANCEL, Outcome
 from shared.domain.work import (
     Work,
+    begin,
     commit_pending,
     conflicting,
     done,
-    is_same_request,
     may_have_been_sent,
     owns,
     refuse_unsent,
     refused,
+    was_blocked,
     written_by_this_run,
 )
 from shared.observability import step
@@ -75,15 +76,13 @@ def run(
 
 
 def _request(payment: Payment, work: Work, payments: PaymentStore, clock: Clock) -> Payment:
-    if is_same_request(payment, work):
-        context = work.context(clock.now_ms())
-        return commit_pending(
-            payments, payment, lambda current: take_over(current, context, claim=work.claim)
-        )
-    check_cancellation(payment)
-    change = request_cancellation(payment, work, clock.now_ms())
-    payments.commit(change)
-    return change.payment
+    now_ms = clock.now_ms()
+
+    def request() -> PaymentChange:
+        check_cancellation(payment)
+        return request_cancellation(payment, work, now_ms)
+
+    return begin(payments, payment, work, now_ms, request)
 
 
 def _void(
@@ -104,14 +103,7 @@ def _void(
     except ProviderUnavailableError:
         if work.resumed:
             return done(payment)
-        message = _UNAVAILABLE.message
-        return refuse_unsent(
-            payments,
-            payment,
-            work,
-            _UNAVAILABLE,
-            lambda current: record_refusal(current, message, context),
-        )
+        return refuse_unsent(payments, payment, work, _UNAVAILABLE, record_refusal, context)
     if answer.status is ProviderStatus.REFUSED:
         record(lambda current: record_answer(current, answer, context))
         error = RejectedError(answer.message or REFUSED_MESSAGE)
@@ -130,18 +122,13 @@ def _undo(
     if payment is None or not is_undoable(payment, work):
         return done(payment)
     sent_nothing = not may_have_been_sent(state) and owns(payment.pending, work)
-    if _was_blocked(state) and sent_nothing:
+    if was_blocked(state) and sent_nothing:
         return {**done(payment, Outcome.UNDONE), "voided": False}
     payment = begin_undo(payments, payment, work, clock.now_ms())
     if not is_undoable(payment, work):
         return done(payment)
     void_what_is_there(payment, provider)
     return {**done(payment, Outcome.UNDONE), "voided": True}
-
-
-def _was_blocked(state: Mapping[str, Any]) -> bool:
-    score = (state.get("checks") or {}).get("risk")
-    return score is not None and score["outcome"] == Outcome.BLOCK
 
 
 bootstrap.start_provider()

@@ -60,7 +60,9 @@ def _requested_draft(
     return EventType.CANCELLATION_REQUESTED, data
 
 
-def record_answer(payment: Payment, answer: ProviderAnswer, context: Context) -> PaymentChange:
+def record_answer(
+    payment: Payment, answer: ProviderAnswer, context: Context
+) -> PaymentChange | None:
     """Records what the provider said to the void of a cancellation.
 
     Args: payment: with its cancellation pending.

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from shared.domain.announced import History
 from shared.domain.errors import InvariantError
@@ -98,9 +99,6 @@ class PaymentFacts:
     @classmethod
     def of(cls, payment: Payment) -> "PaymentFacts":
         """Reads the facts of a payment."""
-        open_dates = [refund.due_at_ms for refund in payment.open_refunds]
-        if payment.pending is not None:
-            open_dates.append(payment.pending.due_at_ms)
         return cls(
             id=payment.id,
             status=payment.status,
@@ -117,7 +115,7 @@ class PaymentFacts:
             refunds=tuple(
                 RefundFacts(r.id, r.charge_id, r.status, r.amount_minor) for r in payment.refunds
             ),
-            due_dates=tuple(open_dates),
+            due_dates=tuple(payment.open_dates.values()),
             fees_minor=sum(charge.platform_fee_minor for charge in payment.charges),
             is_settled=payment.settled,
         )
@@ -165,6 +163,18 @@ class Movement:
     amount_minor: int
     currency: str
     refund: str | None = None
+
+    @classmethod
+    def of(cls, transaction: Mapping[str, Any], reference: str) -> "Movement":
+        """Reads a movement from the network's JSON, or the API's, which call its charge unlike."""
+        return cls(
+            key=transaction["idempotency_key"],
+            operation=Operation(transaction["type"]),
+            reference=reference,
+            amount_minor=transaction["amount"],
+            currency=transaction["currency"],
+            refund=transaction["refund"],
+        )
 
 
 @dataclass(frozen=True, slots=True)

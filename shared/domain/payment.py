@@ -183,12 +183,21 @@ class Payment:
         return self.charges[-1]
 
     @property
+    def open_dates(self) -> Mapping[str | None, int | None]:
+        """The due dates of what is open: by refund id, and None for the payment's own operation.
+
+        A date is None where a person is waited for.
+        """
+        own: dict[str | None, int | None] = {}
+        if self.pending is not None:
+            own[None] = self.pending.due_at_ms
+        return {**own, **{refund.id: refund.due_at_ms for refund in self.open_refunds}}
+
+    @property
     def due_at_ms(self) -> int | None:
         """When the payment must be looked after: the first of all that is open on it."""
-        dates = [refund.due_at_ms for refund in self.refunds]
-        if self.pending is not None:
-            dates.append(self.pending.due_at_ms)
-        elif self.status is PaymentStatus.REQUIRES_CAPTURE:
+        dates = list(self.open_dates.values())
+        if self.pending is None and self.status is PaymentStatus.REQUIRES_CAPTURE:
             dates.append(self.latest_charge.capture_before_ms)
         return min((date for date in dates if date is not None), default=None)
 
@@ -227,10 +236,7 @@ class Payment:
     @property
     def waits_for_person(self) -> bool:
         """Tells whether something is open that nobody will look after without being told."""
-        open_dates = [refund.due_at_ms for refund in self.open_refunds]
-        if self.pending is not None:
-            open_dates.append(self.pending.due_at_ms)
-        return None in open_dates
+        return None in self.open_dates.values()
 
     @property
     def refunded_minor(self) -> int:

@@ -4,7 +4,9 @@ Every operation at a provider is due from its first transaction on. Whoever look
 provider by our own reference, and never concludes from silence that nothing happened.
 """
 
-from shared.domain.changes import Context, PaymentChange, advance
+from collections.abc import Sequence
+
+from shared.domain.changes import Context, Draft, PaymentChange, advance
 from shared.domain.errors import InvariantError
 from shared.domain.events import EventType
 from shared.domain.idempotency import Claim
@@ -39,7 +41,7 @@ RESEND_UNTIL_MS = 23 * HOUR_MS
 # A bank may take days to pay a refund that the provider accepted.
 REFUND_PENDING_MAX_MS = 30 * DAY_MS
 # A store writes a change, the snapshot and its events, in one transaction of at most 100 writes.
-LOOK_AGAIN_MAX = 99
+DATES_SET_MAX = 99
 
 
 def first_due_ms(now_ms: int) -> int:
@@ -99,22 +101,26 @@ def record_unknown(
     Args: refund_id: of the refund that it was asked about, None for the payment's own operation.
     Raises: InvariantError when there is no such operation.
     """
-    refund = payment.refund(refund_id) if refund_id else None
-    pending = payment.pending
-    if refund is not None:
-        is_accepted = refund.provider_reference is not None
-        next_ms = next_look_ms if is_accepted else next_probe_ms
-        due_at_ms = next_ms(refund.created_ms, context.now_ms)
-    elif pending is not None and refund_id is None:
-        due_at_ms = next_probe_ms(pending.requested_ms, context.now_ms)
-    else:
-        raise InvariantError(f"{payment.id} has no operation that is unknown")
-    data = {"refund_id": refund_id, "due_at_ms": due_at_ms}
-    draft = (EventType.PAYMENT_OUTCOME_UNKNOWN, data)
+    draft = _unknown_until(refund_id, _next_date(payment, refund_id, context.now_ms))
     after, events = advance(payment, payment.id, [draft], context)
     asked = refund_id is None and payment.has_pending(OperationKind.AUTHORIZATION)
     used = payment.latest_charge.card.stored_token if asked else None
     return PaymentChange(payment.version, after, events, verification_used=used)
+
+
+def _next_date(payment: Payment, refund_id: str | None, now_ms: int) -> int | None:
+    refund = payment.refund(refund_id) if refund_id else None
+    if refund is not None:
+        is_accepted = refund.provider_reference is not None
+        next_ms = next_look_ms if is_accepted else next_probe_ms
+        return next_ms(refund.created_ms, now_ms)
+    if payment.pending is None or refund_id is not None:
+        raise InvariantError(f"{payment.id} has no operation that is unknown")
+    return next_probe_ms(payment.pending.requested_ms, now_ms)
+
+
+def _unknown_until(refund_id: str | None, due_at_ms: int | None) -> Draft:
+    return EventType.PAYMENT_OUTCOME_UNKNOWN, {"refund_id": refund_id, "due_at_ms": due_at_ms}
 
 
 def postpone(payment: Payment, context: Context) -> PaymentChange | None:
@@ -122,28 +128,16 @@ def postpone(payment: Payment, context: Context) -> PaymentChange | None:
 
     Returns: None when nothing is due.
     """
-    due: list[str | None] = []
-    if payment.pending is not None and _is_due(payment.pending.due_at_ms, context):
-        due.append(None)
-    due += [r.id for r in payment.open_refunds if _is_due(r.due_at_ms, context)]
-    changes = [record_unknown(payment, context, refund_id) for refund_id in due[:LOOK_AGAIN_MAX]]
-    drafts = [(change.events[0].type, change.events[0].data) for change in changes]
-    if not drafts:
-        return None
-    after, events = advance(payment, payment.id, drafts, context)
-    return PaymentChange(payment.version, after, events)
+    now_ms = context.now_ms
+    dates = payment.open_dates.items()
+    due = [name for name, date in dates if date is not None and date <= now_ms]
+    drafts = [_unknown_until(name, _next_date(payment, name, now_ms)) for name in due]
+    return _dated(payment, drafts, context)
 
 
-def _is_due(due_at_ms: int | None, context: Context) -> bool:
-    return due_at_ms is not None and due_at_ms <= context.now_ms
-
-
-def park(payment: Payment, context: Context) -> PaymentChange:
+def park(payment: Payment, context: Context) -> PaymentChange | None:
     """Leaves the payment's own operation to a person."""
-    data = {"refund_id": None, "due_at_ms": None}
-    draft = (EventType.PAYMENT_OUTCOME_UNKNOWN, data)
-    after, events = advance(payment, payment.id, [draft], context)
-    return PaymentChange(payment.version, after, events)
+    return _dated(payment, [_unknown_until(None, None)], context)
 
 
 def look_again(payment: Payment, context: Context) -> PaymentChange | None:
@@ -152,20 +146,15 @@ def look_again(payment: Payment, context: Context) -> PaymentChange | None:
     What has a date keeps it: what is overdue is looked after anyway, and a later date would hide
     that nobody did.
 
-    Returns: None when nothing waits for a person. More than LOOK_AGAIN_MAX take another call.
+    Returns: None when nothing waits for a person. More than DATES_SET_MAX take another call.
     """
-    waiting: list[str | None] = []
-    if payment.pending is not None and payment.pending.due_at_ms is None:
-        waiting.append(None)
-    waiting += [refund.id for refund in payment.open_refunds if refund.due_at_ms is None]
-    if not waiting:
+    waiting = [name for name, date in payment.open_dates.items() if date is None]
+    drafts = [_unknown_until(name, context.now_ms) for name in waiting]
+    return _dated(payment, drafts, context)
+
+
+def _dated(payment: Payment, drafts: Sequence[Draft], context: Context) -> PaymentChange | None:
+    if not drafts:
         return None
-    drafts = [
-        (
-            EventType.PAYMENT_OUTCOME_UNKNOWN,
-            {"refund_id": refund_id, "due_at_ms": context.now_ms},
-        )
-        for refund_id in waiting[:LOOK_AGAIN_MAX]
-    ]
-    after, events = advance(payment, payment.id, drafts, context)
+    after, events = advance(payment, payment.id, drafts[:DATES_SET_MAX], context)
     return PaymentChange(payment.version, after, events)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from shared.domain.cards import CardNumber
 from shared.domain.ids import derive_id
@@ -187,18 +187,54 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True)
+class TransactionPage:
+    """Some transactions of the network's own record as JSON, newest first."""
+
+    data: tuple[Mapping[str, Any], ...]
+    has_more: bool
+
+
+class NetworkRecord(Protocol):
+    """Reads the network's own record."""
+
+    def transactions(
+        self,
+        account: str,
+        payment_id: str | None = None,
+        limit: int = 10,
+        starting_after: str | None = None,
+    ) -> TransactionPage:
+        """Returns a page of an account's, or a payment's, transactions in effect, newest first.
+
+        Raises: RejectedError when `starting_after` names no transaction; ProviderUnavailableError,
+        UnknownOutcomeError when the network does not answer.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What a command leads to.
 
     Args: authorization: the new state, or None when it stays. transaction: None when there is
-    nothing to record. later: what the answer turns into. notice: of that, to be told then.
+    nothing to record.
     """
 
     answer: ProviderAnswer
     authorization: Authorization | None = None
     transaction: Transaction | None = None
-    later: Later | None = None
-    notice: Notice | None = None
+
+    @property
+    def later(self) -> Later | None:
+        """What the answer turns into."""
+        return self.transaction.later if self.transaction else None
+
+    @property
+    def notice(self) -> Notice | None:
+        """What to tell when the answer has turned into something else."""
+        made = self.transaction
+        if made is None or made.later is None or made.refund is None:
+            return None
+        return Notice(made.reference, made.refund)
 
 
 def answer_at(answer: ProviderAnswer, later: Later | None, now_ms: int) -> ProviderAnswer:
@@ -439,8 +475,6 @@ def _living_refund(
         decision,
         answer=replace(decision.answer, status=first),
         transaction=replace(transaction, status=first.value, later=later) if transaction else None,
-        later=later,
-        notice=Notice(command.reference, command.refund_id or ""),
     )
 
 

@@ -15,6 +15,7 @@ from shared.domain.errors import (
 )
 from shared.domain.idempotency import Claim
 from shared.domain.payment import Payment, PendingOperation, Refund
+from shared.domain.resolution import take_over
 from shared.domain.saga import RESOLVE, Outcome
 
 if TYPE_CHECKING:
@@ -102,8 +103,20 @@ def may_have_been_sent(state: Mapping[str, Any]) -> bool:
 
     Where it may, that the provider is not reached now says nothing about what it did before.
     """
-    reserved = (state.get("checks") or {}).get("reserve") or state.get("result") or {}
+    reserved = check_of(state, "reserve") or state.get("result") or {}
     return bool(state["resumed"] or reserved.get("resumed"))
+
+
+def check_of(state: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """Returns what a step of a side-by-side stage left; None when it crashed or did not run."""
+    output: Mapping[str, Any] | None = (state.get("checks") or {}).get(name)
+    return output
+
+
+def was_blocked(state: Mapping[str, Any]) -> bool:
+    """Tells whether the risk score blocked the payment."""
+    score = check_of(state, "risk")
+    return score is not None and score["outcome"] == Outcome.BLOCK
 
 
 def done(payment: Payment | None, outcome: Outcome = Outcome.DONE) -> dict[str, Any]:
@@ -184,21 +197,45 @@ def commit_pending(
     )
 
 
+def begin(
+    payments: "PaymentStore",
+    payment: Payment,
+    work: Work,
+    now_ms: int,
+    request: Callable[[], PaymentChange],
+) -> Payment:
+    """Makes an operation durable, Tx1, or takes it over where an earlier run of it did.
+
+    Args: payment: the state the caller saw; a second operation finds another and is refused.
+    request: checks the state and makes the change.
+    Raises: RejectedError as `request` does; VersionConflictError; KeyInUseError.
+    """
+    if is_same_request(payment, work):
+        context = work.context(now_ms)
+        return commit_pending(
+            payments, payment, lambda current: take_over(current, context, claim=work.claim)
+        )
+    change = request()
+    payments.commit(change)
+    return change.payment
+
+
 def refuse_unsent(
     payments: "PaymentStore",
     payment: Payment,
     work: Work,
     error: RejectedError,
-    decide: Callable[[Payment], PaymentChange],
+    record: Callable[[Payment, str, Context], PaymentChange],
+    context: Context,
 ) -> dict[str, Any]:
     """Ends an operation that could not be sent, unless another run may have sent it meanwhile.
 
-    Args: payment: with the operation pending. decide: records that it was not sent.
+    Args: payment: with the operation pending. record: makes the change of a refusal.
     Returns: a step's output: refused, or the payment as it is when another run is or was at it.
     """
 
     def unsent(current: Payment) -> PaymentChange | None:
-        return decide(current) if owns(current.pending, work) else None
+        return record(current, error.message, context) if owns(current.pending, work) else None
 
     after = commit_pending(payments, payment, unsent)
     return refused(error, began=True) if is_same_run(after, work) else done(after)

@@ -12,9 +12,9 @@ from shared.domain.events import EventType
 from shared.domain.look_up import LookUpOnly
 from shared.domain.providers import ProviderStatus
 from shared.domain.resolution import (
+    DATES_SET_MAX,
     DAY_MS,
     HOUR_MS,
-    LOOK_AGAIN_MAX,
     PROBES_AFTER_MS,
     REFUND_PENDING_MAX_MS,
     RESEND_UNTIL_MS,
@@ -130,14 +130,14 @@ def test_look_again_makes_every_refund_that_waits_due_in_one_change() -> None:
 
 def test_look_again_takes_what_one_transaction_holds_and_the_rest_the_next_time() -> None:
     # given
-    waiting = [parked(reserved(number)) for number in range(LOOK_AGAIN_MAX + 1)]
+    waiting = [parked(reserved(number)) for number in range(DATES_SET_MAX + 1)]
     payment = after(None, *TAKEN, *waiting)
     # when
     first = look_again(payment, CONTEXT)
     assert first is not None
     second = look_again(first.payment, CONTEXT)
     # then
-    assert len(first.events) == LOOK_AGAIN_MAX
+    assert len(first.events) == DATES_SET_MAX
     assert second is not None
     assert len(second.events) == 1
     assert not second.payment.waits_for_person
