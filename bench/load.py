@@ -15,6 +15,7 @@ import stripe
 
 from local.home import Home
 from local.ministack import NAME as MINISTACK
+from local.observations import read_all
 from local.up import create_merchant
 
 AMOUNT_MINOR = 2_000
@@ -133,14 +134,9 @@ def _accounted(summary: dict[str, Any], merchant: dict[str, Any], payments: set[
 
 
 def _network_sales(client: stripe.StripeClient) -> dict[str, int]:
-    sales: dict[str, int] = {}
-    cursor = ""
-    while True:
-        page = _json(client, f"/v1/test_helpers/network_transactions?limit=100{cursor}")
-        sales.update({row["id"]: row["amount"] for row in page["data"] if row["type"] == "sale"})
-        if not page["has_more"]:
-            return sales
-        cursor = f"&starting_after={page['data'][-1]['id']}"
+    record = "/v1/test_helpers/network_transactions"
+    rows = read_all(lambda path: _json(client, path), record)
+    return {row["id"]: row["amount"] for row in rows if row["type"] == "sale"}
 
 
 def _json(client: stripe.StripeClient, path: str) -> dict[str, Any]:

@@ -122,14 +122,14 @@ def _tables() -> dict[str, str]:
             AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
             BillingMode="PAY_PER_REQUEST",
         )
-    _add_due_index(client)
+    add_due_index(client, "payments")
     return {f"{name.upper()}_TABLE": name for name in TABLES}
 
 
-def _add_due_index(client: "DynamoDBClient") -> None:
+def add_due_index(client: "DynamoDBClient", table: str) -> None:
     """Adds the index of payments with a due date, as the data stack has it."""
     client.update_table(
-        TableName="payments",
+        TableName=table,
         AttributeDefinitions=[
             {"AttributeName": "due_shard", "AttributeType": "S"},
             {"AttributeName": "due_at", "AttributeType": "N"},

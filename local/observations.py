@@ -4,7 +4,7 @@ What only the tables say is not seen: events behind a snapshot, due dates, fees,
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,7 +20,6 @@ from shared.domain.invariants import (
 )
 from shared.domain.ledger import Layer, Posting
 from shared.domain.payment import ChargeStatus, PaymentStatus, RefundStatus
-from shared.domain.sandbox_network import Operation
 
 PAGES_MAX = 200
 Json = Mapping[str, Any]
@@ -30,11 +29,11 @@ Read = Callable[[str], Any]
 
 def observations(read: Read) -> Iterator[Observation]:
     """Yields every payment of the merchant that `read` asks for."""
-    charges = _by_payment(_all(read, "/v1/charges"), _payment_of)
-    refunds = _by_payment(_all(read, "/v1/refunds"), _payment_of)
-    network = _by_payment(_all(read, "/v1/test_helpers/network_transactions"), _payment_of)
-    events = _by_payment(_all(read, "/v1/events"), lambda event: _payment_of(_told_of(event)))
-    for intent in _all(read, "/v1/payment_intents"):
+    charges = _by_payment(read_all(read, "/v1/charges"), _payment_of)
+    refunds = _by_payment(read_all(read, "/v1/refunds"), _payment_of)
+    network = _by_payment(read_all(read, "/v1/test_helpers/network_transactions"), _payment_of)
+    events = _by_payment(read_all(read, "/v1/events"), lambda event: _payment_of(_told_of(event)))
+    for intent in read_all(read, "/v1/payment_intents"):
         payment = intent["id"]
         journals = read(f"/v1/ledger/journals?payment_intent={payment}")["data"]
         yield Observation(
@@ -42,7 +41,7 @@ def observations(read: Read) -> Iterator[Observation]:
             # Without due dates nothing depends on the time.
             now_ms=0,
             journals=tuple(_journal(journal) for journal in journals),
-            network=tuple(_movement(transaction) for transaction in network[payment]),
+            network=tuple(Movement.of(one, one["charge"]) for one in network[payment]),
             event_objects=EventObjects(tuple(_event_object(event) for event in events[payment])),
         )
 
@@ -71,19 +70,22 @@ def _both_sides(row: Json, debit: int, credit: int, layer: Layer) -> Iterator[Po
         yield Posting(account, currency, 0, credit, layer)
 
 
-def _all(read: Read, path: str) -> list[Json]:
-    """Reads all pages of a list.
+def read_all(
+    read: Read, path: str, *, pages_max: int | None = None, **filters: str
+) -> list[dict[str, Any]]:
+    """Reads all pages of a list, at most PAGES_MAX where no other bound is given.
 
     Raises: OverflowError when it has too many.
     """
-    found: list[Json] = []
-    for _ in range(PAGES_MAX):
+    found: list[dict[str, Any]] = []
+    bound = pages_max or PAGES_MAX
+    for _ in range(bound):
         after = {"starting_after": found[-1]["id"]} if found else {}
-        page = read(f"{path}?{urlencode({'limit': 100, **after})}")
+        page = read(f"{path}?{urlencode({**filters, **after, 'limit': 100})}")
         found += page["data"]
         if not page["has_more"]:
             return found
-    raise OverflowError(f"{path} has more than {PAGES_MAX} pages")
+    raise OverflowError(f"{path} has more than {bound} pages")
 
 
 def _by_payment(items: Iterable[Json], key: Callable[[Json], str]) -> Mapping[str, list[Json]]:
@@ -102,7 +104,7 @@ def _payment_of(item: Json) -> str:
     return str(item["id"] if item["object"] == "payment_intent" else item.get("payment_intent"))
 
 
-def _with_latest(read: Read, intent: Json, charges: list[Json]) -> list[Json]:
+def _with_latest(read: Read, intent: Json, charges: Sequence[Json]) -> Sequence[Json]:
     """Adds the charge that is still open: it is in no list yet."""
     latest = intent["latest_charge"]
     if latest is not None and latest not in {charge["id"] for charge in charges}:
@@ -139,17 +141,6 @@ def _journal(journal: Json) -> JournalFacts:
         for posting in journal["postings"]
     )
     return JournalFacts(journal["id"], tuple(side for sides in postings for side in sides))
-
-
-def _movement(transaction: Json) -> Movement:
-    return Movement(
-        key=transaction["idempotency_key"],
-        operation=Operation(transaction["type"]),
-        reference=transaction["charge"],
-        amount_minor=transaction["amount"],
-        currency=transaction["currency"],
-        refund=transaction["refund"],
-    )
 
 
 def _event_object(event: Json) -> EventObject:

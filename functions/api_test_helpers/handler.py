@@ -7,11 +7,11 @@ ledger against it.
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from functions.api_test_helpers.models import ListNetworkTransactions
 from shared import bootstrap, bootstrap_api
-from shared.adapters.providers.sandbox import TransactionPage
+from shared.domain.sandbox_network import NetworkRecord
 from shared.edge.api import Api, ApiPorts, Reply, Request
 from shared.edge.lists import list_reply
 from shared.wire.errors import RequestError
@@ -19,24 +19,11 @@ from shared.wire.errors import RequestError
 _URL = "/v1/test_helpers/network_transactions"
 
 
-class Network(Protocol):
-    """Reads the network's own record."""
-
-    def transactions(
-        self,
-        account: str,
-        payment_id: str | None = None,
-        limit: int = 10,
-        starting_after: str | None = None,
-    ) -> TransactionPage:
-        """Returns a page of an account's transactions, newest first."""
-
-
 @dataclass(frozen=True, slots=True)
 class TestHelpers:
     """The operations that only test keys may use."""
 
-    network: Network
+    network: NetworkRecord
 
     def network_transactions(self, request: Request[ListNetworkTransactions]) -> Reply:
         """Lists what the network did for this account."""
@@ -71,7 +58,7 @@ def _rendered(transaction: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def build(ports: ApiPorts, network: Network) -> Api:
+def build(ports: ApiPorts, network: NetworkRecord) -> Api:
     """Composes the API of this family."""
     api = Api(ports)
     api.get(_URL, ListNetworkTransactions)(TestHelpers(network).network_transactions)

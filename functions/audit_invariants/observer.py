@@ -1,7 +1,6 @@
 """Looks at one payment from everywhere: its tables, its event objects, the network's own record."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 from shared.domain.announced import History
 from shared.domain.documents import LIMIT_MAX, Document, Scope
@@ -18,7 +17,7 @@ from shared.domain.invariants import (
 )
 from shared.domain.payment import Payment
 from shared.domain.ports import Clock, DocumentStore, LedgerStore, PaymentStore
-from shared.domain.sandbox_network import Operation
+from shared.domain.sandbox_network import NetworkRecord
 from shared.wire.events import RETENTION_S
 
 # What changed since then may still be on its way: to the network, to the relay.
@@ -26,34 +25,6 @@ QUIET_MS = 10 * 60 * 1000
 # A payment has at most some 250: 100 refunds, and three for each of 50 attempts.
 _NETWORK_PAGES_MAX = 4
 _HOUR_MS = 60 * 60 * 1000
-
-
-class TransactionPage(Protocol):
-    """Some transactions of a network's record."""
-
-    @property
-    def data(self) -> Sequence[Mapping[str, Any]]:
-        """The transactions, newest first."""
-
-    @property
-    def has_more(self) -> bool:
-        """Whether there are older ones."""
-
-
-class NetworkRecord(Protocol):
-    """A card network's own record."""
-
-    def transactions(
-        self,
-        account: str,
-        payment_id: str | None = None,
-        limit: int = 10,
-        starting_after: str | None = None,
-    ) -> TransactionPage:
-        """Returns a page of an account's or a payment's transactions in effect, newest first.
-
-        Raises: ProviderUnavailableError, UnknownOutcomeError when it does not answer.
-        """
 
 
 class Observer:
@@ -112,7 +83,7 @@ class Observer:
                 # Waiting for it at every payment would take the time of the whole run.
                 self._network = None
                 return None
-            found += [_movement(transaction) for transaction in page.data]
+            found += [Movement.of(one, one["reference"]) for one in page.data]
             if not page.has_more:
                 return tuple(found)
             after = page.data[-1]["id"]
@@ -131,17 +102,6 @@ class Observer:
             found=tuple(_event_object(document) for document in found),
             kept_from_ms=now_ms - RETENTION_S * 1000 + _HOUR_MS,
         )
-
-
-def _movement(transaction: Mapping[str, Any]) -> Movement:
-    return Movement(
-        key=transaction["idempotency_key"],
-        operation=Operation(transaction["type"]),
-        reference=transaction["reference"],
-        amount_minor=transaction["amount"],
-        currency=transaction["currency"],
-        refund=transaction["refund"],
-    )
 
 
 def _event_object(document: Document) -> EventObject:

@@ -1,7 +1,7 @@
 """What the DynamoDB adapters share: clients, item text, transactions and their refusals."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
@@ -41,6 +41,17 @@ def load(item: Item, name: str) -> Any:
 def mode(livemode: bool) -> str:  # noqa: FBT001 - the one fact it is about
     """Names a mode in keys."""
     return "live" if livemode else "test"
+
+
+def write_if(write: Callable[..., object], **arguments: Any) -> bool:
+    """Makes a conditional write; tells whether its condition held."""
+    try:
+        write(**arguments)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
 
 
 def put_new(table: str, item: Item) -> "TransactWriteItemTypeDef":

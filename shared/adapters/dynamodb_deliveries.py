@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from shared.adapters.dynamodb import write_if
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
@@ -27,16 +27,13 @@ class DynamoDeliveryLog:
         self._add("delivered", event_id, endpoint_id)
 
     def _add(self, name: str, event_id: str, endpoint_id: str) -> None:
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key={"pk": {"S": event_id}, "sk": {"S": "OBJECT"}},
-                UpdateExpression="ADD #name :endpoints",
-                # An event that expired meanwhile must not come back as a fragment.
-                ConditionExpression="attribute_exists(pk)",
-                ExpressionAttributeNames={"#name": name},
-                ExpressionAttributeValues={":endpoints": {"SS": [endpoint_id]}},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
+        write_if(
+            self._client.update_item,
+            TableName=self._table,
+            Key={"pk": {"S": event_id}, "sk": {"S": "OBJECT"}},
+            UpdateExpression="ADD #name :endpoints",
+            # An event that expired meanwhile must not come back as a fragment.
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":endpoints": {"SS": [endpoint_id]}},
+        )

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from shared.adapters import dynamodb
 from shared.domain.documents import Document, DocumentWrite, Page, PageQuery, Scope
 from shared.domain.errors import TransientError
@@ -183,35 +181,29 @@ class DynamoIdempotencyStore:
 
     def keep(self, claim: Claim) -> None:
         """Stores an answered claim where its key is free; otherwise changes nothing."""
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=dynamodb.claim_item(claim),
-                ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now_s",
-                ExpressionAttributeValues={":now_s": {"N": str(self._clock.now_ms() // 1000)}},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
+        dynamodb.write_if(
+            self._client.put_item,
+            TableName=self._table,
+            Item=dynamodb.claim_item(claim),
+            ConditionExpression="attribute_not_exists(pk) OR expires_at <= :now_s",
+            ExpressionAttributeValues={":now_s": {"N": str(self._clock.now_ms() // 1000)}},
+        )
 
     def answer(self, claim: Claim, answer: Answer) -> None:
         """Stores the first answer of a claim; a later one finds it there and changes nothing."""
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key={"pk": {"S": claim.key_hash}},
-                UpdateExpression="SET answer_status = :status, answer_body = :body",
-                ConditionExpression="fingerprint = :fingerprint"
-                " AND attribute_not_exists(answer_status)",
-                ExpressionAttributeValues={
-                    ":status": {"N": str(answer.status)},
-                    ":body": {"S": answer.body},
-                    ":fingerprint": {"S": claim.fingerprint},
-                },
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
+        dynamodb.write_if(
+            self._client.update_item,
+            TableName=self._table,
+            Key={"pk": {"S": claim.key_hash}},
+            UpdateExpression="SET answer_status = :status, answer_body = :body",
+            ConditionExpression="fingerprint = :fingerprint"
+            " AND attribute_not_exists(answer_status)",
+            ExpressionAttributeValues={
+                ":status": {"N": str(answer.status)},
+                ":body": {"S": answer.body},
+                ":fingerprint": {"S": claim.fingerprint},
+            },
+        )
 
 
 def _claim(item: Mapping[str, Any]) -> Claim:

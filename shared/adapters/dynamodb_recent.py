@@ -7,9 +7,7 @@ DUPLICATE#<pi_…>      REPORT                        original, event, reported,
 
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from shared.adapters.dynamodb import sort_key
+from shared.adapters.dynamodb import sort_key, write_if
 from shared.domain.duplicates import WINDOW_MS, Neighbours, Suspicion, Trace
 
 if TYPE_CHECKING:
@@ -77,20 +75,14 @@ class DynamoRecentPayments:
             "reported": {"BOOL": False},
             "expires_at": {"N": str(duplicate.expires_at_s)},
         }
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression="attribute_not_exists(pk) OR "
-                "(#event = :event AND reported = :no)",
-                ExpressionAttributeNames={"#event": "event"},
-                ExpressionAttributeValues={":event": {"S": event_id}, ":no": {"BOOL": False}},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        return write_if(
+            self._client.put_item,
+            TableName=self._table,
+            Item=item,
+            ConditionExpression="attribute_not_exists(pk) OR (#event = :event AND reported = :no)",
+            ExpressionAttributeNames={"#event": "event"},
+            ExpressionAttributeValues={":event": {"S": event_id}, ":no": {"BOOL": False}},
+        )
 
     def reported(self, suspicion: Suspicion) -> None:
         """Closes the report."""

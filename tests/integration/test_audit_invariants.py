@@ -17,13 +17,17 @@ from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempo
 from shared.adapters.dynamodb_payments import DynamoLedgerStore, DynamoPaymentStore
 from shared.adapters.dynamodb_walk import DynamoPaymentWalk
 from shared.adapters.memory_provider import MemoryProvider
-from shared.adapters.providers.sandbox import TransactionPage
 from shared.domain.errors import ProviderUnavailableError, UnknownOutcomeError
 from shared.domain.events import Event
 from shared.domain.invariants import OVERDUE_AFTER_MS, Rule
 from shared.domain.payment import Payment
 from shared.domain.ports import Clock, PaymentStore
-from shared.domain.sandbox_network import Operation, Transaction, transaction_to_json
+from shared.domain.sandbox_network import (
+    Operation,
+    Transaction,
+    TransactionPage,
+    transaction_to_json,
+)
 from shared.wire.events import event_write
 from tests.support.aws import REGION, create_payment_tables, create_table
 from tests.support.composition import forget_composition

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from local.invoke import add_due_index
+
 REGION = "us-east-1"
 PAYMENT_TABLES = ("payments", "objects", "ledger", "idempotency", "verifications")
 
@@ -27,21 +29,6 @@ def create_payment_tables(dynamodb: Any) -> dict[str, str]:
     }
     add_due_index(dynamodb, names["payments"])
     return names
-
-
-def add_due_index(dynamodb: Any, table: str) -> None:
-    """Adds the index of payments with a due date."""
-    keys = {"due_shard": ("HASH", "S"), "due_at": ("RANGE", "N")}
-    create = {
-        "IndexName": "due",
-        "KeySchema": [{"AttributeName": k, "KeyType": v[0]} for k, v in keys.items()],
-        "Projection": {"ProjectionType": "KEYS_ONLY"},
-    }
-    dynamodb.update_table(
-        TableName=table,
-        AttributeDefinitions=[{"AttributeName": k, "AttributeType": v[1]} for k, v in keys.items()],
-        GlobalSecondaryIndexUpdates=[{"Create": create}],
-    )
 
 
 def create_vault_tables(dynamodb: Any) -> dict[str, str]:

@@ -10,6 +10,8 @@ from urllib.parse import urlencode, urlsplit
 
 import stripe
 
+from local import observations
+
 TIMEOUT_S = 30
 WAIT_S_MAX = 30
 POLL_S = 0.1
@@ -92,11 +94,6 @@ def read_json(client: stripe.StripeClient, target: str) -> Any:
 
 def read_all(client: stripe.StripeClient, path: str, **filters: str) -> list[dict[str, Any]]:
     """Reads all pages of one of Farthing's own lists."""
-    found: list[dict[str, Any]] = []
-    for _ in range(PAGES_MAX):
-        after = {"starting_after": found[-1]["id"]} if found else {}
-        page = read_json(client, f"{path}?{urlencode({**filters, **after, 'limit': 100})}")
-        found += page["data"]
-        if not page["has_more"]:
-            return found
-    raise AssertionError(f"{path} has more than {PAGES_MAX} pages")
+    return observations.read_all(
+        lambda target: read_json(client, target), path, pages_max=PAGES_MAX, **filters
+    )

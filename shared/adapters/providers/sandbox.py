@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -18,7 +17,7 @@ from shared.domain.errors import (
     UnknownOutcomeError,
 )
 from shared.domain.providers import AuthorizationRequest, ProviderAnswer
-from shared.domain.sandbox_network import answer_of_json
+from shared.domain.sandbox_network import TransactionPage, answer_of_json
 
 CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 8.0
@@ -30,14 +29,6 @@ NOT_PROCESSED = "not_processed"
 _TOO_EARLY = (NewConnectionError, ConnectTimeoutError)
 _UNAVAILABLE = "The card network cannot be reached."
 _UNKNOWN = "The card network gave no readable answer."
-
-
-@dataclass(frozen=True, slots=True)
-class TransactionPage:
-    """Some of the network's own transactions, newest first."""
-
-    data: tuple[Mapping[str, Any], ...]
-    has_more: bool
 
 
 class SandboxProvider:
