@@ -1,5 +1,6 @@
-"""One structured log line per invocation, and the frame of every saga step."""
+"""One structured log line per invocation, and the frames of saga steps and queue consumers."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -51,3 +52,28 @@ def step(run: Callable[[Mapping[str, Any]], dict[str, Any]]) -> StepHandler:
         return output
 
     return handler
+
+
+def each_message(
+    event: Mapping[str, Any],
+    act: Callable[[Mapping[str, Any]], object],
+    *,
+    summary: str,
+    failure: str,
+    log: Logger = logger,
+) -> dict[str, Any]:
+    """Acts on each message of a queue's batch; what fails is received again, and alone.
+
+    Args: act: takes the message's JSON. summary, failure: how the log calls the batch, and a
+    message that failed.
+    Returns: SQS partial batch response.
+    """
+    failures = []
+    for record in event["Records"]:
+        try:
+            act(json.loads(record["body"]))
+        except Exception:  # one poisoned message must not hold up the others
+            log.exception(failure, message_id=record["messageId"])
+            failures.append({"itemIdentifier": record["messageId"]})
+    log.info(summary, records=len(event["Records"]), failures=len(failures))
+    return {"batchItemFailures": failures}

@@ -5,7 +5,6 @@ lines of live payments, and an alarm watches the metric. A report that was claim
 made, because the function died in between, is made by the redelivered message.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,25 +14,21 @@ from shared import bootstrap, bootstrap_events
 from shared.domain.duplicates import RecentPayments, suspicions, traces
 from shared.domain.ports import PaymentStore
 from shared.domain.work import load_payment
+from shared.observability import each_message
 from shared.observability import logger as shared_logger
 
 
 def run(
     event: Mapping[str, Any], payments: PaymentStore, recent: RecentPayments, logger: Logger
 ) -> dict[str, Any]:
-    """Compares each payment of a batch; what fails is received again, and alone.
-
-    Returns: SQS partial batch response.
-    """
-    failures = []
-    for record in event["Records"]:
-        try:
-            _compare(json.loads(record["body"])["detail"], payments, recent, logger)
-        except Exception:  # one poisoned message must not hold up the others
-            logger.exception("comparison failed", message_id=record["messageId"])
-            failures.append({"itemIdentifier": record["messageId"]})
-    logger.info("compare", records=len(event["Records"]), failures=len(failures))
-    return {"batchItemFailures": failures}
+    """Compares each payment of a batch; returns the partial batch response."""
+    return each_message(
+        event,
+        lambda message: _compare(message["detail"], payments, recent, logger),
+        summary="compare",
+        failure="comparison failed",
+        log=logger,
+    )
 
 
 def _compare(

@@ -3,7 +3,6 @@
 A notice is a hint that may come late, twice or in any order: what it leads to is looked up.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,25 +13,19 @@ from shared.domain.ports import CardProvider, Clock, PaymentStore
 from shared.domain.providers import idempotency_key
 from shared.domain.refund import record_answer
 from shared.domain.work import commit_latest, load_payment
-from shared.observability import logger
+from shared.observability import each_message, logger
 
 
 def run(
     event: Mapping[str, Any], payments: PaymentStore, provider: CardProvider, clock: Clock
 ) -> dict[str, Any]:
-    """Follows each notice of a batch; what fails is received again, and alone.
-
-    Returns: SQS partial batch response.
-    """
-    failures = []
-    for record in event["Records"]:
-        try:
-            _follow(json.loads(record["body"])["refund"], payments, provider, clock)
-        except Exception:  # noqa: BLE001 - one poisoned message must not hold up the others
-            logger.exception("a notice cannot be followed", message_id=record["messageId"])
-            failures.append({"itemIdentifier": record["messageId"]})
-    logger.info("notices", records=len(event["Records"]), failures=len(failures))
-    return {"batchItemFailures": failures}
+    """Follows each notice of a batch; returns the partial batch response."""
+    return each_message(
+        event,
+        lambda message: _follow(message["refund"], payments, provider, clock),
+        summary="notices",
+        failure="a notice cannot be followed",
+    )
 
 
 def _follow(refund_id: str, payments: PaymentStore, provider: CardProvider, clock: Clock) -> None:

@@ -3,7 +3,6 @@
 Reads announcements of captured payments from its queue; the same one again changes nothing.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,23 +12,17 @@ from shared.domain.payment import Payment
 from shared.domain.ports import Clock, PaymentStore
 from shared.domain.settlement import settle
 from shared.domain.work import commit_latest, load_payment
-from shared.observability import logger
+from shared.observability import each_message
 
 
 def run(event: Mapping[str, Any], payments: PaymentStore, clock: Clock) -> dict[str, Any]:
-    """Settles each payment of a batch; what fails is received again, and alone.
-
-    Returns: SQS partial batch response.
-    """
-    failures = []
-    for record in event["Records"]:
-        try:
-            _settle(json.loads(record["body"])["detail"]["object"], payments, clock)
-        except Exception:  # noqa: BLE001 - one poisoned message must not hold up the others
-            logger.exception("settlement failed", message_id=record["messageId"])
-            failures.append({"itemIdentifier": record["messageId"]})
-    logger.info("settle", records=len(event["Records"]), failures=len(failures))
-    return {"batchItemFailures": failures}
+    """Settles each payment of a batch; returns the partial batch response."""
+    return each_message(
+        event,
+        lambda message: _settle(message["detail"]["object"], payments, clock),
+        summary="settle",
+        failure="settlement failed",
+    )
 
 
 def _settle(payment_id: str, payments: PaymentStore, clock: Clock) -> Payment:
