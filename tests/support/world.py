@@ -111,16 +111,15 @@ class World:
             self.vault, self.documents, StagePolicy(takes_live_cards=False, has_sandbox_cards=True)
         )
         self.steps.update(self.real_steps())
+        # Made at their first use: most tests need one of them.
         self._apis = {
-            "/v1/payment_intents": self._payments_api(),
-            "/v1/charges": self._payments_api(),
-            "/v1/refunds": self._payments_api(),
-            "/v1/balance": self._ledger_api(),
-            "/v1/ledger": self._ledger_api(),
-            "/v1/payment_methods": tokenize_card.make_api(
-                self._ports(), self._tokenizer, self.vault
-            ),
-            "/v1/tokens": tokenize_card.make_api(self._ports(), self._tokenizer, self.vault),
+            "/v1/payment_intents": self._payments_api,
+            "/v1/charges": self._payments_api,
+            "/v1/refunds": self._payments_api,
+            "/v1/balance": self._ledger_api,
+            "/v1/ledger": self._ledger_api,
+            "/v1/payment_methods": self._vault_api,
+            "/v1/tokens": self._vault_api,
         }
 
     def open_stores(self) -> None:
@@ -193,6 +192,10 @@ class World:
         return call
 
     @functools.cache  # noqa: B019
+    def _vault_api(self) -> Api:
+        return tokenize_card.make_api(self._ports(), self._tokenizer, self.vault)
+
+    @functools.cache  # noqa: B019
     def _ledger_api(self) -> Api:
         return api_ledger.build(self._ports(), self.ledger)
 
@@ -255,7 +258,7 @@ class World:
     def api_of(self, path: str) -> Api:
         """Returns the API that a path is routed to; one that no route names goes to payments."""
         found = [api for prefix, api in self._apis.items() if path.startswith(prefix)]
-        return found[0] if found else self._payments_api()
+        return (found[0] if found else self._payments_api)()
 
     def pay(self, merchant: Merchant, *, key: str | None = None, **params: Any) -> Answer:
         """Creates and confirms a payment of 20.00 USD with a Visa test card."""
