@@ -12,6 +12,7 @@ from shared.domain.ledger import Journal
 from shared.domain.payment import Payment
 from shared.domain.providers import AuthorizationRequest, ProviderAnswer
 from shared.domain.risk import RiskFeatures, RiskScore
+from shared.domain.signatures import Signature
 
 
 class Clock(Protocol):
@@ -175,6 +176,22 @@ class PaymentWalk(Protocol):
 
     def keep(self, place: str | None) -> None:
         """Remembers where the walk is; None lets it begin anew."""
+
+
+class EventSigner(Protocol):
+    """Signs the hashes of events."""
+
+    def sign(self, event_hash: str) -> Signature:
+        """Signs a hash, 64 hex digits, with the key of the day.
+
+        Raises: TransientError when the key of the day is not at hand and cannot be fetched.
+        """
+
+    def verify(self, event_hash: str, signature: Signature) -> bool:
+        """Tells whether the platform signed this hash on the day that the signature names.
+
+        Raises: TransientError when that day's key cannot be fetched.
+        """
 
 
 class EventBus(Protocol):
