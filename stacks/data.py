@@ -1,8 +1,11 @@
-"""The books: the tables that hold payments, objects, journals and idempotency keys."""
+"""The books: what holds payments, objects, journals, and the evidence that they are unaltered."""
 
 from dataclasses import dataclass
 
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from shared.config import DUE_INDEX
@@ -30,11 +33,29 @@ DUE = dynamodb.GlobalSecondaryIndexPropsV2(
 )
 
 
+# What is signed must be found for as long as accounts are kept: seven years, two of them leap.
+CHECKPOINTS_KEPT = Duration.days(7 * 365 + 2)
+CHECKPOINTS_FOLDER = "checkpoints/*"
+# The parts of the evidence that functions without the ledger's rights may touch.
+DAY_KEYS = ["DAYKEY"]
+CHECKPOINTS = ["CHECKPOINT"]
+AVAILABLE = ["AVAILABLE#*"]
+
+
+def only_keys(patterns: list[str]) -> dict[str, dict[str, list[str]]]:
+    """Returns the condition that all items have such partition keys."""
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": patterns}}
+
+
 @dataclass(frozen=True)
 class Books:
     """The tables, and what a role needs for each use of them.
 
     A transaction needs the rights of the operations in it.
+
+    Args: evidence: the chains of blocks, checkpoints, wrapped day keys. balances: what blocks add
+    up to. event_key: wraps the day keys that events are signed with. checkpoint_key: signs
+    checkpoints. checkpoints: keeps them, under a lock.
     """
 
     payments: dynamodb.TableV2
@@ -42,15 +63,31 @@ class Books:
     ledger: dynamodb.TableV2
     idempotency: dynamodb.TableV2
     recent_payments: dynamodb.TableV2
+    evidence: dynamodb.TableV2
+    balances: dynamodb.TableV2
+    event_key: kms.Key
+    checkpoint_key: kms.Key
+    checkpoints: s3.Bucket
+    event_context: dict[str, dict[str, str]]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The names of a payment's tables, as the functions' settings."""
+        """The names of what a payment's transaction touches, as the functions' settings."""
         return {
             "PAYMENTS_TABLE": self.payments.table_name,
             "OBJECTS_TABLE": self.objects.table_name,
             "LEDGER_TABLE": self.ledger.table_name,
             "IDEMPOTENCY_TABLE": self.idempotency.table_name,
+            "BALANCES_TABLE": self.balances.table_name,
+            **self.signing_environment,
+        }
+
+    @property
+    def signing_environment(self) -> dict[str, str]:
+        """What a function needs to know to sign events."""
+        return {
+            "EVIDENCE_TABLE": self.evidence.table_name,
+            "EVENT_KEY_ARN": self.event_key.key_arn,
         }
 
     def read_keys(self, function: FarthingFunction) -> None:
@@ -81,9 +118,17 @@ class Books:
         function.allow(QUERY, f"{self.payments.table_arn}/index/{DUE_INDEX}")
 
     def change_payments(self, function: FarthingFunction) -> None:
-        """Lets a function commit changes of payments with their journals."""
+        """Lets a function commit changes of payments: signed events, journals, guarded debits."""
         function.allow(GET + PUT, self.payments.table_arn)
         function.allow(PUT, self.ledger.table_arn)
+        function.allow(UPDATE, self.balances.table_arn, only_keys(AVAILABLE))
+        self.sign_events(function)
+
+    def sign_events(self, function: FarthingFunction) -> None:
+        """Lets a function make and use the key of the day."""
+        function.allow(GET + PUT, self.evidence.table_arn, only_keys(DAY_KEYS))
+        actions = ["kms:GenerateDataKey", "kms:Decrypt"]
+        function.allow(actions, self.event_key.key_arn, self.event_context)
 
     def list_new(self, function: FarthingFunction) -> None:
         """Lets a function's transactions write list rows and new objects."""
@@ -108,6 +153,22 @@ class Books:
         """Lets a function read journals."""
         function.allow(QUERY, self.ledger.table_arn)
 
+    def seal(self, function: FarthingFunction) -> None:
+        """Lets a function append to the chains of blocks and add up what is in them."""
+        function.allow(BATCH_GET, self.ledger.table_arn)
+        for table in (self.evidence, self.balances):
+            function.allow(GET + QUERY + PUT + UPDATE, table.table_arn)
+
+    def sign_checkpoints(self, function: FarthingFunction) -> None:
+        """Lets a function read the chains of blocks, sign them, and put what it signed away."""
+        function.allow(QUERY, self.evidence.table_arn)
+        function.allow(PUT, self.evidence.table_arn, only_keys(CHECKPOINTS))
+        function.allow(["kms:Sign", "kms:GetPublicKey"], self.checkpoint_key.key_arn)
+        function.allow(
+            ["s3:GetObject", "s3:PutObject", "s3:PutObjectRetention"],
+            self.checkpoints.arn_for_objects(CHECKPOINTS_FOLDER),
+        )
+
 
 class DataStack(FarthingStack):
     """Holds the books; stateful."""
@@ -117,11 +178,70 @@ class DataStack(FarthingStack):
         self.books = Books(
             payments=keyed_table(self, "Payments", has_stream=True, indexes=[DUE]),
             objects=keyed_table(self, "Objects", has_stream=True, has_ttl=True),
-            ledger=keyed_table(self, "Ledger"),
+            ledger=keyed_table(self, "Ledger", has_stream=True),
             idempotency=keyed_table(self, "Idempotency", has_sort_key=False, has_ttl=True),
             recent_payments=keyed_table(self, "RecentPayments", has_ttl=True),
+            evidence=keyed_table(self, "Evidence"),
+            balances=keyed_table(self, "Balances"),
+            event_key=self._event_key(),
+            checkpoint_key=self._checkpoint_key(),
+            checkpoints=self._checkpoints(),
+            event_context=_event_context(stage.name, region),
         )
         self.tell("PaymentsTable", self.books.payments.table_name)
         self.tell("ObjectsTable", self.books.objects.table_name)
         self.tell("LedgerTable", self.books.ledger.table_name)
         self.tell("IdempotencyTable", self.books.idempotency.table_name)
+        self.tell("EvidenceTable", self.books.evidence.table_name)
+        self.tell("BalancesTable", self.books.balances.table_name)
+        self.tell("EventKeyArn", self.books.event_key.key_arn)
+        self.tell("CheckpointKeyArn", self.books.checkpoint_key.key_arn)
+        self.tell("CheckpointBucket", self.books.checkpoints.bucket_name)
+
+    def _event_key(self) -> kms.Key:
+        return kms.Key(
+            self,
+            "EventKey",
+            description="Wraps the data keys that events are signed with, one a day",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.RETAIN,
+            pending_window=Duration.days(30),
+        )
+
+    def _checkpoint_key(self) -> kms.Key:
+        """Makes the key whose public half outsiders verify with; it never leaves KMS."""
+        return kms.Key(
+            self,
+            "CheckpointKey",
+            description="Signs checkpoints of the ledger",
+            key_spec=kms.KeySpec.ECC_NIST_P256,
+            key_usage=kms.KeyUsage.SIGN_VERIFY,
+            removal_policy=RemovalPolicy.RETAIN,
+            pending_window=Duration.days(30),
+        )
+
+    def _checkpoints(self) -> s3.Bucket:
+        """Makes the bucket whose objects nobody can alter or delete for seven years."""
+        return s3.Bucket(
+            self,
+            "Checkpoints",
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            versioned=True,
+            object_lock_enabled=True,
+            object_lock_default_retention=s3.ObjectLockRetention.compliance(CHECKPOINTS_KEPT),
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+
+
+def _event_context(stage: str, region: str) -> dict[str, dict[str, str]]:
+    """Returns the condition that a day key is bound to its purpose, place and day."""
+    return {
+        "StringEquals": {
+            "kms:EncryptionContext:purpose": "event",
+            "kms:EncryptionContext:stage": stage,
+            "kms:EncryptionContext:region": region,
+        },
+        "Null": {"kms:EncryptionContext:day": "false"},
+    }

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws_cdk import Duration
-from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
@@ -18,13 +17,12 @@ from stacks.base import FarthingStack
 from stacks.constructs.alarms import alarm_on, line_metric
 from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import DeadLetterQueue, WorkQueue
+from stacks.constructs.stream import alarm_on_lag, follow
 from stacks.constructs.tables import QUERY, UPDATE
 from stacks.data import Books
 from stacks.stage import Assets, StageConfig
 
 RELAY_TIMEOUT_S = 30
-RELAY_RETRIES_MAX = 10
-RELAY_LAG_MAX = Duration.minutes(1)
 DELIVER_TIMEOUT_S = 60
 # A slow endpoint takes up to twelve seconds of an invocation; five of them fit.
 DELIVER_BATCH = 5
@@ -107,40 +105,10 @@ class EventsStack(FarthingStack):
         )
         function.allow([*QUERY, *READ_MANY, "dynamodb:BatchWriteItem"], books.objects.table_arn)
         function.allow(["events:PutEvents"], self.bus.event_bus_arn)
-        for table, criteria in (
-            (books.payments, PAYMENT_SNAPSHOTS),
-            (books.objects, ANNOUNCED_DOCUMENTS),
-        ):
-            self._follow(function, table, criteria, dead_letters)
-        lag = function.function.metric(
-            "IteratorAge", period=Duration.minutes(1), statistic="Maximum"
-        )
+        follow(function, books.payments, PAYMENT_SNAPSHOTS, dead_letters)
+        follow(function, books.objects, ANNOUNCED_DOCUMENTS, dead_letters)
         what = "Events are announced late: the relay fails or is too slow for the streams."
-        threshold = int(RELAY_LAG_MAX.to_milliseconds())
-        alarm_on(function, "Lag", lag, self._alarms, what, threshold=threshold, periods=3)
-
-    def _follow(
-        self,
-        function: FarthingFunction,
-        table: dynamodb.TableV2,
-        criteria: Mapping[str, Any],
-        dead_letters: DeadLetterQueue,
-    ) -> None:
-        """Feeds a table's stream to the relay; what fails again and again is set aside."""
-        function.function.add_event_source(
-            sources.DynamoEventSource(
-                table,
-                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
-                batch_size=100,
-                max_batching_window=Duration.seconds(0),
-                parallelization_factor=10,
-                bisect_batch_on_error=True,
-                retry_attempts=RELAY_RETRIES_MAX,
-                report_batch_item_failures=True,
-                on_failure=sources.SqsDlq(dead_letters.queue),
-                filters=[criteria],
-            )
-        )
+        alarm_on_lag(function, self._alarms, what)
 
     def _deliver_webhooks(self) -> None:
         queue = self._queue("Deliveries", "webhooks that were not delivered", DELIVER_TIMEOUT_S)

@@ -20,6 +20,10 @@ REASONS: Mapping[str, str] = {
     "AwsSolutions-L1": (
         "Python 3.13 is what the assets' bytecode and native wheels are built and tested for."
     ),
+    "AwsSolutions-S1": (
+        "Who reads checkpoints is no secret, and nobody can change them; what one proves, it "
+        "proves without a log of its readers."
+    ),
     "AwsSolutions-SF1": (
         "Errors are logged, without execution data: the tables keep what happened, and logging "
         "every transition would cost more than the rest of a payment together."

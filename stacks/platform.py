@@ -6,6 +6,7 @@ from stacks.audit import AuditStack
 from stacks.constructs.local_only import LocalOnly
 from stacks.data import DataStack
 from stacks.events import EventsStack
+from stacks.ledger import LedgerStack
 from stacks.network import SandboxNetworkStack
 from stacks.operations import OperationsStack
 from stacks.payments import PaymentsStack, Surroundings
@@ -31,6 +32,7 @@ def _add_region(app: cdk.App, stage: StageConfig, region: str, assets: Assets) -
     given = Surroundings(books=books, vault=vault, sandbox=sandbox, alarms=alarms)
     PaymentsStack(app, stage=stage, region=region, assets=assets, given=given)
     EventsStack(app, stage=stage, region=region, assets=assets, books=books, alarms=alarms)
+    LedgerStack(app, stage=stage, region=region, assets=assets, books=books, alarms=alarms)
     AuditStack(
         app,
         stage=stage,

@@ -10,6 +10,7 @@ from typing import Any
 import jsii
 from aws_cdk import Annotations, CfnResource, IAspect, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import IConstruct
@@ -48,6 +49,8 @@ SUPPORTED_TYPES = frozenset(
         "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
         "AWS::Logs::MetricFilter",
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
         "AWS::SNS::Topic",
         "AWS::SNS::TopicPolicy",
         "AWS::SQS::Queue",
@@ -70,7 +73,7 @@ class LocalOnly:
         if node.cfn_resource_type not in SUPPORTED_TYPES:
             reason = f"the local emulator does not deploy {node.cfn_resource_type}"
             Annotations.of(node).add_error(f"{reason}; see stacks/constructs/local_only.py")
-        if isinstance(node, sqs.CfnQueuePolicy | sns.CfnTopicPolicy):
+        if isinstance(node, sqs.CfnQueuePolicy | sns.CfnTopicPolicy | s3.CfnBucketPolicy):
             _allow_plain_http(node)
         if isinstance(node, iam.CfnPolicy):
             document = Stack.of(node).resolve(node.policy_document)
@@ -80,7 +83,9 @@ class LocalOnly:
                 node.add_property_override(path, actions)
 
 
-def _allow_plain_http(policy: sqs.CfnQueuePolicy | sns.CfnTopicPolicy) -> None:
+def _allow_plain_http(
+    policy: sqs.CfnQueuePolicy | sns.CfnTopicPolicy | s3.CfnBucketPolicy,
+) -> None:
     """Leaves out the statement that demands TLS, and the policy if it says nothing else."""
     statements = Stack.of(policy).resolve(policy.policy_document)["Statement"]
     remaining = [

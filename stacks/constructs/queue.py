@@ -15,11 +15,18 @@ VISIBILITY_FACTOR = 6
 class DeadLetterQueue(Construct):
     """Keeps what could not be processed for two weeks, and alarms as soon as it holds one.
 
-    Args: holds: what its messages are, for whoever is woken by the alarm.
+    Args: holds: what its messages are, for whoever is woken by the alarm. is_fifo: as the queue
+    that it belongs to.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, holds: str, alarms: sns.ITopic
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        holds: str,
+        alarms: sns.ITopic,
+        is_fifo: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         self.queue = sqs.Queue(
@@ -27,6 +34,7 @@ class DeadLetterQueue(Construct):
             "Queue",
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
+            fifo=is_fifo or None,
             retention_period=Duration.days(14),
         )
         reason = "It is the last queue; its alarm calls a person."
@@ -43,7 +51,8 @@ class WorkQueue(Construct):
     """Feeds one function; what fails RECEIVES_MAX times goes to its dead-letter queue.
 
     Args: holds: what its messages are. consumer_timeout: of the function, from which the
-    visibility timeout follows. delay: time before a message can first be received.
+    visibility timeout follows. delay: time before a message can first be received. is_fifo: it
+    takes a message of the same deduplication id once.
     """
 
     def __init__(
@@ -55,9 +64,12 @@ class WorkQueue(Construct):
         consumer_timeout: Duration,
         alarms: sns.ITopic,
         delay: Duration | None = None,
+        is_fifo: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
-        dead_letters = DeadLetterQueue(self, "DeadLetters", holds=holds, alarms=alarms)
+        dead_letters = DeadLetterQueue(
+            self, "DeadLetters", holds=holds, alarms=alarms, is_fifo=is_fifo
+        )
         self.dead_letters = dead_letters.queue
         self.queue = sqs.Queue(
             self,
@@ -65,6 +77,7 @@ class WorkQueue(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             delivery_delay=delay,
+            fifo=is_fifo or None,
             visibility_timeout=Duration.seconds(
                 VISIBILITY_FACTOR * int(consumer_timeout.to_seconds())
             ),

@@ -62,7 +62,15 @@ def test_function_timeouts_of_steps_are_the_tables(production: Platform) -> None
 
 
 def test_function_environment_names_only_what_it_needs(production: Platform) -> None:
-    books = {"PAYMENTS_TABLE", "OBJECTS_TABLE", "LEDGER_TABLE", "IDEMPOTENCY_TABLE"}
+    books = {
+        "PAYMENTS_TABLE",
+        "OBJECTS_TABLE",
+        "LEDGER_TABLE",
+        "IDEMPOTENCY_TABLE",
+        "EVIDENCE_TABLE",
+        "BALANCES_TABLE",
+        "EVENT_KEY_ARN",
+    }
     objects = {"OBJECTS_TABLE", "IDEMPOTENCY_TABLE"}
     network = {"NETWORK_URL", "NETWORK_SECRET_ARN"}
     opening = {"VAULT_TABLE", "VERIFICATIONS_TABLE", "VAULT_KEY_ARN"}
@@ -96,6 +104,14 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "detect_duplicates": books | {"RECENT_PAYMENTS_TABLE"},
         "relay_events": objects | {"EVENT_BUS_NAME", "RELAY_DEAD_LETTERS_URL"},
         "deliver_webhook": objects | {"DELIVERY_QUEUE_URL"},
+        "seal_ledger": {
+            "LEDGER_TABLE",
+            "EVIDENCE_TABLE",
+            "BALANCES_TABLE",
+            "CHECKPOINT_QUEUE_URL",
+            "SEAL_DEAD_LETTERS_URL",
+        },
+        "sign_checkpoint": {"EVIDENCE_TABLE", "CHECKPOINT_KEY_ARN", "CHECKPOINT_BUCKET"},
     }
 
 

@@ -103,7 +103,8 @@ def test_local_only_other_conditions_are_kept(stack: cdk.Stack) -> None:
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "1"}}
 
 
-def test_local_stage_queues_and_topics_are_reached_over_plain_http(local: Platform) -> None:
+def test_local_stage_queues_topics_and_buckets_are_reached_over_plain_http(local: Platform) -> None:
+    assert not local.of_type("AWS::S3::BucketPolicy")
     for kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
         policies = local.of_type(kind)
         assert policies

@@ -24,8 +24,8 @@ def test_nag_finding_without_a_reason_fails_synthesis(tmp_path: Path) -> None:
 
 
 def test_nag_finds_nothing_in_what_is_deployed_to_aws(production: Platform, dev: Platform) -> None:
-    assert len(production.templates) == 6 * len(production.stage.regions)
-    assert len(dev.templates) == 7
+    assert len(production.templates) == 7 * len(production.stage.regions)
+    assert len(dev.templates) == 8
 
 
 def test_nag_exceptions_carry_their_reasons() -> None:

@@ -1,9 +1,14 @@
 """Queues, streams and the bus: nothing is lost without an alarm."""
 
 import json
+import re
+from collections import Counter
 from typing import Any
 
+import pytest
+
 from shared.adapters.eventbridge import SOURCE
+from stacks.ledger import BROKEN_METRIC
 from tests.support.synthesis import Platform, Resource
 
 QUEUE = "AWS::SQS::Queue"
@@ -93,31 +98,37 @@ def test_queue_hides_a_message_six_times_as_long_as_its_consumer_runs(
         assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
 
 
-def streams(platform: Platform) -> dict[str, dict[str, Any]]:
-    mappings = platform.stack("Events").of_type(MAPPING).values()
+def streams(platform: Platform, stack: str) -> dict[str, dict[str, Any]]:
+    mappings = platform.stack(stack).of_type(MAPPING).values()
     followed = {}
     for mapping in mappings:
         source = json.dumps(mapping["Properties"]["EventSourceArn"])
-        if "StreamArn" in source:
-            name = "Payments" if "Payments" in source else "Objects"
-            followed[name] = dict(mapping["Properties"])
+        name = re.search(r"FnGetAtt(\w+?)[0-9A-F]{8}StreamArn", source)
+        if name is not None:
+            followed[name[1]] = dict(mapping["Properties"])
     return followed
 
 
-def test_relay_sets_aside_what_fails_again_and_again(production: Platform) -> None:
-    for name, mapping in streams(production).items():
-        assert mapping["BatchSize"] == 100, name
+@pytest.mark.parametrize(
+    ("stack", "batch", "dead_letters"),
+    [("Events", 100, "RelayDeadLetters"), ("Ledger", 500, "SealDeadLetters")],
+)
+def test_stream_consumer_sets_aside_what_fails_again_and_again(
+    production: Platform, stack: str, batch: int, dead_letters: str
+) -> None:
+    for name, mapping in streams(production, stack).items():
+        assert mapping["BatchSize"] == batch, name
         assert mapping["BisectBatchOnFunctionError"] is True, name
         assert mapping["MaximumRetryAttempts"] == 10, name
         assert mapping["StartingPosition"] == "TRIM_HORIZON", name
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
-        assert "RelayDeadLetters" in json.dumps(mapping["DestinationConfig"]), name
+        assert dead_letters in json.dumps(mapping["DestinationConfig"]), name
 
 
 def test_relay_is_woken_by_what_is_announced_only(production: Platform) -> None:
     filters = {
         name: [json.loads(item["Pattern"]) for item in mapping["FilterCriteria"]["Filters"]]
-        for name, mapping in streams(production).items()
+        for name, mapping in streams(production, "Events").items()
     }
 
     changes = ["INSERT", "MODIFY"]
@@ -127,6 +138,58 @@ def test_relay_is_woken_by_what_is_announced_only(production: Platform) -> None:
         "Payments": [{"eventName": changes, "dynamodb": announced}],
         "Objects": [{"eventName": changes, "dynamodb": {"NewImage": {"kind": {"S": kinds}}}}],
     }
+
+
+def test_sealer_is_woken_by_every_event_and_every_journal(production: Platform) -> None:
+    filters = {
+        name: [json.loads(item["Pattern"]) for item in mapping["FilterCriteria"]["Filters"]]
+        for name, mapping in streams(production, "Ledger").items()
+    }
+
+    events = {"eventName": ["INSERT"], "dynamodb": {"Keys": {"sk": {"S": [{"prefix": "EV#"}]}}}}
+    assert filters == {
+        "Ledger": [{"eventName": ["INSERT"]}],
+        "Payments": [events],
+        "Objects": [events],
+    }
+
+
+def test_stream_has_no_more_than_the_two_readers_that_it_serves(production: Platform) -> None:
+    read = Counter([*streams(production, "Events"), *streams(production, "Ledger")])
+
+    assert read == {"Payments": 2, "Objects": 2, "Ledger": 1}
+
+
+def test_stream_consumer_that_stays_behind_alarms(production: Platform) -> None:
+    for stack in ("Events", "Ledger"):
+        alarms = production.stack(stack).of_type(ALARM).values()
+        (lag,) = [a["Properties"] for a in alarms if a["Properties"]["MetricName"] == "IteratorAge"]
+        assert (lag["Threshold"], lag["EvaluationPeriods"]) == (60_000, 3)
+
+
+def test_checkpoint_requests_wait_ten_seconds_and_are_deduplicated(production: Platform) -> None:
+    made = production.stack("Ledger").of_type(QUEUE)
+
+    facts = {
+        name[:-8]: (queue["Properties"].get("FifoQueue"), queue["Properties"].get("DelaySeconds"))
+        for name, queue in made.items()
+    }
+
+    assert facts == {
+        "CheckpointRequestsQueue": (True, 10),
+        "CheckpointRequestsDeadLettersQueue": (True, None),
+        "SealDeadLettersQueue": (None, None),
+    }
+
+
+def test_checkpoint_that_is_refused_or_fails_alarms(production: Platform) -> None:
+    ledger = production.stack("Ledger")
+    (counted,) = [f["Properties"] for f in ledger.of_type("AWS::Logs::MetricFilter").values()]
+    names = {alarm["Properties"]["MetricName"] for alarm in ledger.of_type(ALARM).values()}
+
+    assert counted["FilterPattern"] == "{ $.broken IS TRUE }"
+    assert counted["LogGroupName"]["Ref"].startswith("SignCheckpoint")
+    assert {BROKEN_METRIC, "Errors", "IteratorAge"} <= names
 
 
 def test_bus_feeds_each_queue_with_what_its_consumer_is_for(

@@ -11,12 +11,21 @@ from tests.support.synthesis import REGION, Platform
 ROLE = "AWS::IAM::Role"
 POLICY = "AWS::IAM::Policy"
 READ = {"GetItem", "BatchGetItem", "Query"}
-PAYMENT_CHANGE = {"Payments": {"GetItem", "PutItem"}, "Ledger": {"PutItem"}}
+PAYMENT_CHANGE = {
+    "Payments": {"GetItem", "PutItem"},
+    "Ledger": {"PutItem"},
+    "Balances": {"UpdateItem"},
+    "Evidence": {"GetItem", "PutItem"},
+    "EventKey": {"GenerateDataKey", "Decrypt"},
+}
 LISTED = {"Objects": {"PutItem"}}
 CLAIMED = {"Idempotency": {"PutItem"}}
 CLAIMS = {"Idempotency": {"BatchGetItem", "PutItem", "UpdateItem"}}
 DOCUMENTS = {"Objects": READ | {"PutItem", "DeleteItem"}, **CLAIMS}
 NETWORK = {"secret": {"GetSecretValue"}}
+FOLLOWED = {"DescribeStream", "GetRecords", "GetShardIterator"}
+SET_ASIDE = {"SendMessage", "GetQueueAttributes", "GetQueueUrl"}
+SEALED = {"GetItem", "Query", "PutItem", "UpdateItem"}
 CONSUMED = {
     "ReceiveMessage",
     "ChangeMessageVisibility",
@@ -81,14 +90,30 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     },
     "RelayEvents": {
         "Objects": {"Query", "BatchGetItem", "BatchWriteItem"},
-        "Payments stream": {"DescribeStream", "GetRecords", "GetShardIterator"},
-        "Objects stream": {"DescribeStream", "GetRecords", "GetShardIterator"},
-        "RelayDeadLettersQueue": {"SendMessage", "GetQueueAttributes", "GetQueueUrl"},
+        "Payments stream": FOLLOWED,
+        "Objects stream": FOLLOWED,
+        "RelayDeadLettersQueue": SET_ASIDE,
         "Bus": {"PutEvents"},
     },
     "DeliverWebhook": {
         "Objects": {"BatchGetItem", "UpdateItem"},
         "DeliveriesQueue": CONSUMED | {"SendMessage"},
+    },
+    "SealLedger": {
+        "Ledger": {"BatchGetItem"},
+        "Evidence": SEALED,
+        "Balances": SEALED,
+        "Ledger stream": FOLLOWED,
+        "Payments stream": FOLLOWED,
+        "Objects stream": FOLLOWED,
+        "SealDeadLettersQueue": SET_ASIDE,
+        "CheckpointRequestsQueue": {"SendMessage"},
+    },
+    "SignCheckpoint": {
+        "Evidence": {"Query", "PutItem"},
+        "CheckpointKey": {"Sign", "GetPublicKey"},
+        "Checkpoints": {"GetObject", "PutObject", "PutObjectRetention"},
+        "CheckpointRequestsQueue": CONSUMED,
     },
     # It changes nothing but its place.
     "AuditInvariants": {
@@ -147,7 +172,7 @@ def label(resource: Any) -> str:
 def rights(platform: Platform) -> dict[str, dict[str, set[str]]]:
     """Returns what the functions of the first region may do, by function and resource."""
     found: dict[str, dict[str, set[str]]] = {}
-    for stack in ("Payments", "Events", "Audit"):
+    for stack in ("Payments", "Events", "Ledger", "Audit"):
         template = platform.stack(stack)
         for policy in template.of_type(POLICY).values():
             role = policy["Properties"]["Roles"][0]["Ref"]
@@ -189,13 +214,19 @@ def test_policy_has_no_wildcard_but_where_aws_has_no_resource(platform: Platform
             assert actions <= UNBOUND, (role, actions - UNBOUND)
 
 
-def test_card_key_is_used_with_the_accounts_encryption_context_only(production: Platform) -> None:
-    bound = {
+def conditions(platform: Platform, resource: str) -> dict[str, Any]:
+    """Returns under which condition each action is allowed on the resources of that name."""
+    return {
         action: statement.get("Condition")
-        for _, statement in statements(production)
+        for _, statement in statements(platform)
+        for named in listed(statement["Resource"])
+        if named != "*" and label(named) == resource
         for action in listed(statement["Action"])
-        if action.startswith("kms:") and action != "kms:GenerateMac"
     }
+
+
+def test_card_key_is_used_with_the_accounts_encryption_context_only(production: Platform) -> None:
+    bound = conditions(production, "CardKey")
 
     context = {
         "StringEquals": {"kms:EncryptionContext:purpose": "card"},
@@ -204,10 +235,53 @@ def test_card_key_is_used_with_the_accounts_encryption_context_only(production: 
     assert bound == {"kms:GenerateDataKey": context, "kms:Decrypt": context}
 
 
+def test_event_key_is_used_for_a_day_of_its_stage_and_region_only(production: Platform) -> None:
+    bound = conditions(production, "EventKey")
+
+    # the last region's, of those with the same labels
+    context = {
+        "StringEquals": {
+            "kms:EncryptionContext:purpose": "event",
+            "kms:EncryptionContext:stage": "production",
+            "kms:EncryptionContext:region": production.stage.regions[-1],
+        },
+        "Null": {"kms:EncryptionContext:day": "false"},
+    }
+    assert bound == {"kms:GenerateDataKey": context, "kms:Decrypt": context}
+
+
+def test_function_that_changes_payments_reaches_day_keys_and_guarded_balances_only(
+    production: Platform,
+) -> None:
+    reached: dict[str, set[str]] = defaultdict(set)
+    for role, statement in statements(production):
+        if not role.startswith(("SealLedger", "SignCheckpoint")):
+            for resource in listed(statement["Resource"]):
+                name = re.search(r"FnGetAtt(Evidence|Balances)", json.dumps(resource))
+                if name is not None:
+                    keys = statement["Condition"]["ForAllValues:StringLike"]
+                    reached[name[1]] |= set(keys["dynamodb:LeadingKeys"])
+
+    assert reached == {"Evidence": {"DAYKEY"}, "Balances": {"AVAILABLE#*"}}
+
+
+def test_checkpoint_signer_writes_no_other_evidence(production: Platform) -> None:
+    written = [
+        statement.get("Condition")
+        for role, statement in statements(production)
+        if role.startswith("SignCheckpoint") and "dynamodb:PutItem" in listed(statement["Action"])
+    ]
+
+    only = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["CHECKPOINT"]}}
+    assert written == [only] * len(production.stage.regions)
+
+
 def test_no_role_may_both_seal_and_open_cards(platform: Platform) -> None:
     by_role: dict[str, set[str]] = defaultdict(set)
     for role, statement in statements(platform):
-        by_role[role] |= set(listed(statement["Action"]))
+        if any("CardKey" in json.dumps(named) for named in listed(statement["Resource"])):
+            by_role[role] |= set(listed(statement["Action"]))
+    assert by_role
 
     for role, actions in by_role.items():
         assert not {"kms:GenerateDataKey", "kms:Decrypt"} <= actions, role

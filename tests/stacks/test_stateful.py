@@ -9,6 +9,7 @@ from tests.support.synthesis import Platform
 
 TABLE = "AWS::DynamoDB::GlobalTable"
 KEY = "AWS::KMS::Key"
+BUCKET = "AWS::S3::Bucket"
 
 # A change of one of these ids replaces the resource: a new, empty table under the old code.
 STATEFUL_IDS = {
@@ -18,6 +19,11 @@ STATEFUL_IDS = {
         "LedgerB7379752": TABLE,
         "IdempotencyC15CBC33": TABLE,
         "RecentPayments930B9615": TABLE,
+        "Evidence4CC26D68": TABLE,
+        "BalancesB107DCF2": TABLE,
+        "EventKey567EB652": KEY,
+        "CheckpointKey6ED5B60F": KEY,
+        "Checkpoints620E2F20": BUCKET,
     },
     "Vault": {
         "Vault23237E5B": TABLE,
@@ -34,7 +40,8 @@ FORGOTTEN = "Verifications83EAA2F4"
 def test_stateful_stack_logical_ids_never_change(platform: Platform, stack: str) -> None:
     resources = platform.stack(stack).body["Resources"]
 
-    found = {name: item["Type"] for name, item in resources.items() if "CDKMetadata" not in name}
+    kept = {TABLE, KEY, BUCKET}
+    found = {name: item["Type"] for name, item in resources.items() if item["Type"] in kept}
 
     assert found == STATEFUL_IDS[stack]
 
@@ -98,9 +105,11 @@ def test_table_keys_streams_and_expiry_are_as_the_adapters_expect(production: Pl
     assert facts == {
         "Payments": (["pk", "sk"], "NEW_AND_OLD_IMAGES", None),
         "Objects": (["pk", "sk"], "NEW_AND_OLD_IMAGES", "expires_at"),
-        "Ledger": (["pk", "sk"], None, None),
+        "Ledger": (["pk", "sk"], "NEW_AND_OLD_IMAGES", None),
         "Idempotency": (["pk"], None, "expires_at"),
         "RecentPayments": (["pk", "sk"], None, "expires_at"),
+        "Evidence": (["pk", "sk"], None, None),
+        "Balances": (["pk", "sk"], None, None),
         "Vault": (["pk", "sk"], None, None),
         "Verifications": (["pk"], None, "expires_at"),
     }
@@ -132,6 +141,41 @@ def test_vault_keys_are_a_rotating_one_and_an_hmac_one(production: Platform) -> 
     assert facts == {(None, True), ("HMAC_256", None)}
 
 
+def test_ledger_keys_are_a_rotating_one_and_a_signing_one(production: Platform) -> None:
+    keys = production.stack("Data").of_type(KEY)
+
+    facts = {
+        name[:-8]: [
+            key["Properties"].get(fact) for fact in ("KeySpec", "KeyUsage", "EnableKeyRotation")
+        ]
+        for name, key in keys.items()
+    }
+
+    assert facts == {
+        "EventKey": [None, None, True],
+        "CheckpointKey": ["ECC_NIST_P256", "SIGN_VERIFY", None],
+    }
+
+
+def test_checkpoints_cannot_be_altered_for_seven_years(platform: Platform) -> None:
+    (bucket,) = platform.stack("Data").of_type(BUCKET).values()
+    facts = bucket["Properties"]
+
+    assert facts["ObjectLockEnabled"] is True
+    retention = facts["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert retention == {"Mode": "COMPLIANCE", "Days": 2557}
+    assert facts["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(facts["PublicAccessBlockConfiguration"].values()) == {True}
+
+
+def test_checkpoints_are_refused_to_plain_http(production: Platform, dev: Platform) -> None:
+    for platform in (production, dev):
+        (policy,) = platform.stack("Data").of_type("AWS::S3::BucketPolicy").values()
+        (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
 def test_names_are_all_generated(platform: Platform) -> None:
     named = {
         "AWS::DynamoDB::GlobalTable": "TableName",
@@ -142,6 +186,7 @@ def test_names_are_all_generated(platform: Platform) -> None:
         "AWS::StepFunctions::StateMachine": "StateMachineName",
         "AWS::Logs::LogGroup": "LogGroupName",
         "AWS::SecretsManager::Secret": "Name",
+        "AWS::S3::Bucket": "BucketName",
     }
     for kind, attribute in named.items():
         for where, resource in platform.of_type(kind).items():
