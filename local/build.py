@@ -25,7 +25,17 @@ LAMBDA_PYTHON = (3, 13)
 # Lambda's python3.13 runs on Amazon Linux 2023, glibc 2.34.
 LAMBDA_PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_28_aarch64", "manylinux_2_34_aarch64")
 # The AWS services that runtime code calls; the layer holds no other service's model.
-SERVICES = ("dynamodb", "events", "kms", "lambda", "secretsmanager", "sqs", "stepfunctions", "sts")
+SERVICES = (
+    "dynamodb",
+    "events",
+    "kms",
+    "lambda",
+    "s3",
+    "secretsmanager",
+    "sqs",
+    "stepfunctions",
+    "sts",
+)
 VAULT_FUNCTIONS = (
     "tokenize_card",
     "authorize_payment",
@@ -35,7 +45,6 @@ VAULT_FUNCTIONS = (
 NETWORK_FUNCTIONS = ("sandbox_network",)
 VAULT_MODULES = (
     "shared/adapters/dynamodb_verifications.py",
-    "shared/adapters/vault_calls.py",
     "shared/adapters/vault_kms.py",
     "shared/bootstrap_vault.py",
 )

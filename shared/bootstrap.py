@@ -1,6 +1,7 @@
 """Composition: settings in, ports out. One session and one client per service."""
 
 import functools
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -15,11 +16,14 @@ from shared.adapters.dynamodb_payments import (
 )
 from shared.adapters.system import SystemClock, SystemEntropy
 from shared.config import Settings
+from shared.domain.errors import TransientError
 from shared.observability import logger
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
+    from types_boto3_kms.client import KMSClient
 
+    from shared.adapters.event_keys import KmsEventSigner
     from shared.adapters.providers.sandbox import SandboxProvider
     from shared.adapters.sandbox_cards import VaultSandboxCards
     from shared.adapters.secrets import StoredSecret
@@ -89,6 +93,44 @@ def payment_tables() -> dict[str, str]:
 def payments() -> DynamoPaymentStore:
     """Composes the payment store, outside of card-data scope."""
     return DynamoPaymentStore(dynamodb(), payment_tables())
+
+
+@functools.cache
+def kms() -> "KMSClient":
+    """Returns the one KMS client of the environment."""
+    found: KMSClient = client("kms")
+    return found
+
+
+@functools.cache
+def signer() -> "KmsEventSigner":
+    """Composes the signer of events."""
+    from shared.adapters.event_keys import CHANGE_MS, KmsEventSigner
+
+    return KmsEventSigner(
+        dynamodb=dynamodb(),
+        kms=kms,
+        table=settings()["EVIDENCE_TABLE"],
+        key_id=settings()["EVENT_KEY_ARN"],
+        stage=settings().stage,
+        region=settings().region,
+        clock=clock(),
+        change_ms=secrets.randbelow(CHANGE_MS),
+    )
+
+
+def start_signer() -> None:
+    """Fetches the key of the day while a Lambda environment starts, when no payment waits yet.
+
+    Modules that change payments call it as they are loaded; loaded elsewhere, they call nobody.
+    """
+    if not settings().is_lambda:
+        return
+    try:
+        signer().prepare()
+    except (BotoCoreError, ClientError, TransientError) as error:
+        # The environment is as good without it: the first payment fetches it again.
+        logger.warning("event key not fetched at start", error=str(error))
 
 
 @functools.cache

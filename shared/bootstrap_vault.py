@@ -12,8 +12,6 @@ from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.adapters.dynamodb_verifications import DynamoVerifications
 
 if TYPE_CHECKING:
-    from types_boto3_kms import KMSClient
-
     from shared.adapters.vault_kms import KmsCardSealer, KmsVault
 
 PRODUCTION = "production"
@@ -31,13 +29,6 @@ def start_vault() -> None:
 
 
 @functools.cache
-def kms() -> "KMSClient":
-    """Returns the one KMS client of the environment."""
-    found: KMSClient = bootstrap.client("kms")
-    return found
-
-
-@functools.cache
 def sealer() -> "KmsCardSealer":
     """Composes the half that encrypts."""
     from shared.adapters.vault_kms import KmsCardSealer
@@ -47,7 +38,7 @@ def sealer() -> "KmsCardSealer":
     sqs = bootstrap.client("sqs")
     return KmsCardSealer(
         dynamodb=bootstrap.dynamodb(),
-        kms=kms(),
+        kms=bootstrap.kms(),
         table=settings["VAULT_TABLE"],
         verifications_table=settings["VERIFICATIONS_TABLE"],
         data_key_id=settings["VAULT_KEY_ARN"],
@@ -65,7 +56,7 @@ def vault() -> "KmsVault":
     settings = bootstrap.settings()
     return KmsVault(
         dynamodb=bootstrap.dynamodb(),
-        kms=kms(),
+        kms=bootstrap.kms(),
         table=settings["VAULT_TABLE"],
         verifications_table=settings["VERIFICATIONS_TABLE"],
         data_key_id=settings["VAULT_KEY_ARN"],

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from shared.adapters.vault_calls import calling
+from shared.adapters.aws_calls import calling
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

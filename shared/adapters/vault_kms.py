@@ -24,8 +24,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from shared.adapters.aws_calls import calling, translated
 from shared.adapters.dynamodb import get_each
-from shared.adapters.vault_calls import calling, translated
 from shared.domain.cards import SANDBOX_TOKEN_PREFIX, CardNumber
 from shared.domain.errors import InvariantError, TransientError
 from shared.domain.ids import base62

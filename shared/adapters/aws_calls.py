@@ -1,4 +1,4 @@
-"""Calls of the services behind the vault: a refusal that is worth another try says so."""
+"""Calls of AWS services: a refusal that is worth another try says so."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -39,4 +39,4 @@ def translated(error: ClientError | BotoCoreError) -> Exception:
     """Turns a refusal that is worth another try into a TransientError."""
     if isinstance(error, ClientError) and error.response["Error"]["Code"] not in _THROTTLES:
         return error
-    return TransientError("The vault is busy. Please try again.")
+    return TransientError("The platform is busy. Please try again.")
