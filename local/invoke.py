@@ -23,13 +23,14 @@ from moto import mock_aws
 from local.build import ROOT
 from local.home import ACCESS
 from local.progress import stop_with
+from shared import bootstrap
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
-from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.config import DUE_INDEX
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite
-from shared.domain.events import Event, EventType
+from shared.domain.events import PLATFORM, Event, EventType
 from shared.domain.payment import Payment
+from shared.domain.ports import PaymentStore
 from shared.domain.saga import SAGAS
 from shared.domain.work import resolve_input
 from shared.edge.auth import key_record_id
@@ -45,6 +46,8 @@ TABLES = (
     "objects",
     "ledger",
     "idempotency",
+    "balances",
+    "evidence",
     "recent_payments",
     "audit",
     "vault",
@@ -163,6 +166,7 @@ def _secrets() -> dict[str, str]:
     secret = secrets.create_secret(Name="network", SecretString=NETWORK_SECRET)
     return {
         "VAULT_KEY_ARN": kms.create_key()["KeyMetadata"]["Arn"],
+        "EVENT_KEY_ARN": kms.create_key()["KeyMetadata"]["Arn"],
         "FINGERPRINT_KEY_ARN": mac["KeyMetadata"]["Arn"],
         "NETWORK_SECRET_ARN": secret["ARN"],
     }
@@ -235,7 +239,7 @@ def admit(documents: DynamoDocumentStore, event: Mapping[str, Any]) -> None:
     )
 
 
-def restore(payments: DynamoPaymentStore, state: Mapping[str, Any]) -> None:
+def restore(payments: PaymentStore, state: Mapping[str, Any]) -> None:
     """Stores the payment that a saga's state speaks of, as the step before left it.
 
     The events that led there are no part of a sample: placeholders stand for them. A payment that
@@ -250,7 +254,7 @@ def restore(payments: DynamoPaymentStore, state: Mapping[str, Any]) -> None:
     if not snapshot:
         return
     payment = Payment.of(snapshot)
-    nobody = {"id": None, "idempotency_key": None}
+    nobody = {"id": None, "idempotency_key": None, "actor": PLATFORM}
     events = tuple(
         Event(payment.id, version, EventType.PAYMENT_UPDATED, payment.created_ms, {}, nobody)
         for version in range(1, payment.version + 1)
@@ -265,7 +269,7 @@ def invoke(function: str, event: Mapping[str, Any]) -> Any:
     """
     with stage() as client:
         admit(DynamoDocumentStore(client, "objects", "idempotency"), event)
-        restore(DynamoPaymentStore(client, {name: name for name in TABLES}), event)
+        restore(bootstrap.payments(), event)
         return load(function)(event, Context())
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 
-from ops.stages import CLIENT, OperatorError, data_tables, stage_region, stage_regions
+from ops.stages import CLIENT, OperatorError, data_outputs, stage_region, stage_regions
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
 from shared.adapters.system import SystemClock, SystemEntropy
 from shared.domain.currencies import EXPONENTS
@@ -108,7 +108,7 @@ def open_store(stage: str, region: str) -> DocumentStore:
 
     Raises: OperatorError when they cannot be found.
     """
-    objects, idempotency = data_tables(stage, region, ("ObjectsTable", "IdempotencyTable"))
+    objects, idempotency = data_outputs(stage, region, ("ObjectsTable", "IdempotencyTable"))
     client = boto3.client("dynamodb", region_name=region, config=CLIENT)
     return DynamoDocumentStore(client, objects, idempotency)
 

@@ -17,7 +17,14 @@ from typing import Any
 
 import boto3
 
-from ops.stages import CLIENT, OperatorError, data_tables, stage_region, stage_regions
+from ops.stages import (
+    CLIENT,
+    OperatorError,
+    data_outputs,
+    event_signer,
+    stage_region,
+    stage_regions,
+)
 from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.adapters.system import SystemClock
 from shared.domain import resolution
@@ -34,6 +41,7 @@ TABLES = {
     "objects": "ObjectsTable",
     "ledger": "LedgerTable",
     "idempotency": "IdempotencyTable",
+    "balances": "BalancesTable",
 }
 # All that a charge may be known under at its provider; which of them it has seen, it can tell.
 _CHARGE_OPERATIONS = ("sale", "authorization", "capture", "void")
@@ -154,9 +162,10 @@ def open_store(stage: str, region: str) -> PaymentStore:
 
     Raises: OperatorError when they cannot be found.
     """
-    found = data_tables(stage, region, tuple(TABLES.values()))
+    found = data_outputs(stage, region, tuple(TABLES.values()))
     client = boto3.client("dynamodb", region_name=region, config=CLIENT)
-    return DynamoPaymentStore(client, dict(zip(TABLES, found, strict=True)))
+    tables = dict(zip(TABLES, found, strict=True))
+    return DynamoPaymentStore(client, tables, event_signer(stage, region))
 
 
 def _find(payments: PaymentStore, payment_id: str, stage: str, region: str) -> Payment:

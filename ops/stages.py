@@ -8,6 +8,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.adapters.event_keys import KmsEventSigner
+from shared.adapters.system import SystemClock
+
 ROOT = Path(__file__).resolve().parents[1]
 CLIENT = Config(
     connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}
@@ -55,8 +58,8 @@ def stack_outputs(stack: str, region: str) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
 
-def data_tables(stage: str, region: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Returns tables of a stage in a region, by the names that its data stack's outputs have.
+def data_outputs(stage: str, region: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Returns what a stage's data stack in a region tells under these names, such as its tables.
 
     Raises: OperatorError when they cannot be found.
     """
@@ -66,3 +69,21 @@ def data_tables(stage: str, region: str, names: Sequence[str]) -> tuple[str, ...
     if missing:
         raise OperatorError(f"the stack {stack} in {region} has no output {', '.join(missing)}")
     return tuple(outputs[name] for name in names)
+
+
+def event_signer(stage: str, region: str) -> KmsEventSigner:
+    """Composes the signer of what operators write, with the rights of who calls.
+
+    Raises: OperatorError when the stage's key and table cannot be found.
+    """
+    table, key = data_outputs(stage, region, ("EvidenceTable", "EventKeyArn"))
+    return KmsEventSigner(
+        dynamodb=boto3.client("dynamodb", region_name=region, config=CLIENT),
+        kms=lambda: boto3.client("kms", region_name=region, config=CLIENT),
+        table=table,
+        key_id=key,
+        stage=stage,
+        region=region,
+        clock=SystemClock(),
+        change_ms=0,
+    )

@@ -78,4 +78,4 @@ def payments() -> DynamoPaymentStore:
     """Composes the payment store whose transactions also delete a used security code."""
     verifications_table = bootstrap.settings()["VERIFICATIONS_TABLE"]
     tables = {**bootstrap.payment_tables(), "verifications": verifications_table}
-    return DynamoPaymentStore(bootstrap.dynamodb(), tables)
+    return DynamoPaymentStore(bootstrap.dynamodb(), tables, bootstrap.signer())

@@ -1,7 +1,7 @@
 """Payment intents: create, confirm, retrieve, update, list, capture, cancel."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from functions.api_payments.models import (
@@ -22,7 +22,7 @@ from functions.api_payments.sagas import SagaStarter
 from functions.api_payments.sources import find_payment, pick_payment, rendered_page, source
 from shared.domain.authorization import created_entries, new_payment_method
 from shared.domain.cards import SANDBOX_METHOD_PREFIX
-from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.changes import Draft, change
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
@@ -126,20 +126,17 @@ class PaymentIntents:
         created: Mapping[str, Any],
         method: PaymentMethodChoice | None,
     ) -> Reply:
-        context = Context(request.now_ms, request.request_id, request.idempotency_key)
         draft = (EventType.PAYMENT_CREATED, created)
-        payment, events = advance(None, payment_id, [draft], context)
-        reply = Reply(200, wire.payment_intent(payment))
-        claim = request.answered(reply)
-        change = PaymentChange(
-            0,
-            payment,
-            events,
-            listed=created_entries(payment),
-            documents=_made(request, method),
-            claim=claim,
+        made = change(None, [draft], request.context, payment_id)
+        reply = Reply(200, wire.payment_intent(made.payment))
+        self.payments.commit(
+            replace(
+                made,
+                listed=created_entries(made.payment),
+                documents=_made(request, method),
+                claim=request.answered(reply),
+            )
         )
-        self.payments.commit(change)
         return reply
 
     def confirm(self, request: Request[ConfirmPaymentIntent]) -> Reply:
@@ -187,21 +184,20 @@ class PaymentIntents:
         changes = self._changes(request, payment, method)
         if not changes:
             return Reply(200, wire.payment_intent(payment), unchanged=True)
-        context = Context(request.now_ms, request.request_id, request.idempotency_key)
         draft: Draft = (EventType.PAYMENT_UPDATED, {"changes": changes})
-        after, events = advance(payment, payment.id, [draft], context)
+        made = change(payment, [draft], request.context)
+        after = made.payment
         require_room(after.details, bytes_max=DETAILS_BYTES_MAX)
         reply = Reply(200, wire.payment_intent(after))
-        change = PaymentChange(
-            payment.version,
-            after,
-            events,
-            listed=_customer_entry(after, payment),
-            unlisted=_customer_entry(payment, after),
-            documents=_made(request, method),
-            claim=request.answered(reply),
+        self.payments.commit(
+            replace(
+                made,
+                listed=_customer_entry(after, payment),
+                unlisted=_customer_entry(payment, after),
+                documents=_made(request, method),
+                claim=request.answered(reply),
+            )
         )
-        self.payments.commit(change)
         return reply
 
     def _changes(
@@ -369,7 +365,7 @@ def _require(
 def _made(request: Request[Any], method: PaymentMethodChoice | None) -> tuple[DocumentWrite, ...]:
     if method is None or method.new is None:
         return ()
-    return (new_payment_method(request.scope, method.id, method.new, request.now_ms),)
+    return (new_payment_method(request.scope, method.id, method.new, request.context),)
 
 
 def _created_data(

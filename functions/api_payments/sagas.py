@@ -52,6 +52,7 @@ class SagaStarter:
             livemode=request.scope.livemode,
             request_id=request.request_id,
             idempotency_key=request.idempotency_key,
+            actor=request.actor,
             claim=request.claim,
             order=order,
             resumed=request.resumed,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from shared.domain.announced import History
-from shared.domain.documents import LIMIT_MAX, Document, Scope
+from shared.domain.documents import LIMIT_MAX, Document
 from shared.domain.errors import InvariantError, ProviderUnavailableError, UnknownOutcomeError
 from shared.domain.events import Event
 from shared.domain.invariants import (
@@ -59,7 +59,7 @@ class Observer:
         events = self._payments.events(payment_id)
         if events and events[-1].occurred_at_ms > now_ms - QUIET_MS:
             return None
-        journals = self._ledger.journals(Scope(payment.account, payment.livemode), payment_id)
+        journals = self._ledger.of_subject(payment_id)
         seen = Observation(
             payment=PaymentFacts.of(payment),
             now_ms=now_ms,

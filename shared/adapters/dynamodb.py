@@ -6,17 +6,29 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
+from shared.domain.audit import Change, require_changes
 from shared.domain.documents import Document, DocumentWrite, ListEntry
-from shared.domain.errors import KeyInUseError, TransientError, VersionConflictError
+from shared.domain.errors import (
+    ConflictError,
+    InvariantError,
+    KeyInUseError,
+    PaymentError,
+    TransientError,
+    VersionConflictError,
+)
 from shared.domain.idempotency import LEASE_MS, Claim
+from shared.domain.ports import EventSigner
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
+# Sorts the audit records of an entity behind each other, as the events of a payment.
+CHANGE_PREFIX = "EV#"
 _BATCH_READ_MAX = 100
 _BATCH_TRIES_MAX = 8
 _RETRYABLE_REASONS = {"ThrottlingError", "ProvisionedThroughputExceeded"}
+_REFUSED = "ConditionalCheckFailed"
 _RETRYABLE_ERRORS = {
     "ThrottlingException",
     "ProvisionedThroughputExceededException",
@@ -83,6 +95,11 @@ def put_version(table: str, item: Item, before_version: int) -> "TransactWriteIt
     return put(table, item, "version = :before", {":before": {"N": str(before_version)}})
 
 
+def key_in_use() -> KeyInUseError:
+    """Says that the condition of a claim does not hold."""
+    return KeyInUseError("The idempotency key is in use.")
+
+
 def put_claim(table: str, claim: Claim) -> "TransactWriteItemTypeDef":
     """Puts a claim where the key is free, expired, or left behind by a dead request of its own."""
     now_ms = claim.lease_until_ms - LEASE_MS
@@ -128,7 +145,31 @@ def document_item(document: Document) -> dict[str, Any]:
     }
     if document.expires_at_s is not None:
         item["expires_at"] = {"N": str(document.expires_at_s)}
+    if document.change_hash:
+        item["change_hash"] = {"S": document.change_hash}
     return item
+
+
+def change_item(change: Change, signer: EventSigner) -> dict[str, Any]:
+    """Writes the audit record of a change as an item, beside the entity."""
+    signature = signer.sign(change.hash)
+    facts = change.facts()
+    previous_hash = facts.pop("previous_hash")
+    return {
+        "pk": {"S": change.entity},
+        "sk": {"S": change_key(change.version)},
+        "book": {"S": change.book},
+        "body": dump(facts),
+        "previous_hash": {"S": previous_hash},
+        "hash": {"S": change.hash},
+        "key_id": {"S": signature.key_id},
+        "mac": {"S": signature.mac},
+    }
+
+
+def change_key(version: int) -> str:
+    """Orders the audit records of an entity by version."""
+    return f"{CHANGE_PREFIX}{version:08d}"
 
 
 def list_key(account: str, *, livemode: bool, collection: str) -> str:
@@ -156,12 +197,20 @@ def sort_key(created_ms: int, object_id: str) -> str:
 
 
 def document_operations(
-    table: str, writes: Sequence[DocumentWrite]
+    table: str, writes: Sequence[DocumentWrite], signer: EventSigner | None
 ) -> list["TransactWriteItemTypeDef"]:
-    """Returns the operations of document writes."""
+    """Returns the operations of document writes and of the audit records of them.
+
+    Raises: InvariantError when a record, or what signs it, is missing.
+    """
+    require_changes(writes)
     operations: list[TransactWriteItemTypeDef] = []
     for write in writes:
         document = write.document
+        if write.change is not None:
+            if signer is None:
+                raise InvariantError("this store was opened without what signs audit records")
+            operations.append(put_new(table, change_item(write.change, signer)))
         operations.append(put_version(table, document_item(document), document.version - 1))
         operations += [put(table, list_item(document, entry)) for entry in write.listed]
         operations += [
@@ -174,34 +223,47 @@ def document_operations(
 def transact(
     client: "DynamoDBClient",
     operations: Sequence["TransactWriteItemTypeDef"],
-    claim_index: int | None = None,
+    refusals: Mapping[int, PaymentError] | None = None,
 ) -> None:
     """Writes all or nothing.
 
-    Args: claim_index: which operation is the claim on the idempotency key.
-    Raises: KeyInUseError when the claim was refused; VersionConflictError when another condition
-    was, or another transaction was at the same item; TransientError when throttled.
+    Args: refusals: what it means that an operation's condition does not hold, by its place;
+    where nothing is said, that another writer was first.
+    Raises: what `refusals` says, a conflict before all else; VersionConflictError when another
+    condition did not hold, or another transaction was at the same item; TransientError when
+    throttled.
     """
     try:
         client.transact_write_items(TransactItems=list(operations))
     except ClientError as error:
-        raise _translated(error, claim_index) from error
+        raise _translated(error, refusals or {}) from error
 
 
-def _translated(error: ClientError, claim_index: int | None) -> Exception:
+def _translated(error: ClientError, refusals: Mapping[int, PaymentError]) -> Exception:
     code = error.response["Error"]["Code"]
     if code in _RETRYABLE_ERRORS:
         return TransientError("The store is busy; try again.")
     if code != "TransactionCanceledException":
         return error
     reasons = [r.get("Code", "None") for r in _cancellation_reasons(error)]
-    if claim_index is not None and reasons[claim_index] == "ConditionalCheckFailed":
-        return KeyInUseError("The idempotency key is in use.")
-    if {"ConditionalCheckFailed", "TransactionConflict"} & set(reasons):
+    refusal = _refusal(reasons, refusals)
+    if refusal is not None:
+        return refusal
+    if {_REFUSED, "TransactionConflict"} & set(reasons):
         return VersionConflictError("Another request changed this object first.")
     if _RETRYABLE_REASONS & set(reasons):
         return TransientError("The store is busy; try again.")
     return error
+
+
+def _refusal(reasons: Sequence[str], refusals: Mapping[int, PaymentError]) -> PaymentError | None:
+    """Returns what the failed conditions mean; None when another writer was first, or none is."""
+    failed = [index for index, reason in enumerate(reasons) if reason == _REFUSED]
+    told = [refusals[index] for index in failed if index in refusals]
+    conflicts = [error for error in told if isinstance(error, ConflictError)]
+    if conflicts or len(told) == len(failed):
+        return next(iter(conflicts or told), None)
+    return None
 
 
 def _cancellation_reasons(error: ClientError) -> Sequence[Mapping[str, str]]:

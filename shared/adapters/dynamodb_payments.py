@@ -1,20 +1,21 @@
-"""Payments and journals in DynamoDB: one transaction per change."""
+"""Payments in DynamoDB: one transaction per change."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from shared.adapters import dynamodb
+from shared.adapters.dynamodb_available import take
+from shared.adapters.dynamodb_ledger import journal_item
 from shared.config import DUE_INDEX
 from shared.domain.announcements import SILENT
+from shared.domain.available import guarded_debits, insufficient_funds
 from shared.domain.changes import PaymentChange
-from shared.domain.documents import Scope
-from shared.domain.errors import RejectedError
-from shared.domain.events import Event, EventType
-from shared.domain.ledger import Journal, Layer, Posting
+from shared.domain.errors import PaymentError
+from shared.domain.events import Event, EventType, SignedEvent
 from shared.domain.payment import Payment
+from shared.domain.ports import EventSigner
+from shared.domain.signatures import Signature
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
@@ -24,20 +25,22 @@ STATE = "STATE"
 # A key of the index takes 1,000 writes/s: 64 take a region's 20,000 payments/s, twice each.
 DUE_SHARDS = 64
 _EVENT_PREFIX = "EV#"
-# A page holds up to 1 MB, some 1,500 journals.
-_JOURNAL_PAGES_MAX = 200
 
 
 class DynamoPaymentStore:
-    """Implements PaymentStore.
+    """Implements PaymentStore and SignedEvents.
 
-    Args: tables: names by "payments", "objects", "ledger", "idempotency" and, where the function
-    is in card-data scope, "verifications".
+    Args: tables: names by "payments", "objects", "ledger", "idempotency", "balances" and, where
+    the function is in card-data scope, "verifications". signer: of the events
+    and audit records.
     """
 
-    def __init__(self, client: "DynamoDBClient", tables: Mapping[str, str]) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", tables: Mapping[str, str], signer: EventSigner
+    ) -> None:
         self._client = client
         self._tables = tables
+        self._signer = signer
 
     def load(self, payment_id: str) -> Payment | None:
         """Reads the snapshot, strongly consistent."""
@@ -56,6 +59,10 @@ class DynamoPaymentStore:
 
     def events(self, payment_id: str) -> tuple[Event, ...]:
         """Reads all events of a payment in order."""
+        return tuple(signed.event for signed in self.signed_events(payment_id))
+
+    def signed_events(self, payment_id: str) -> tuple[SignedEvent, ...]:
+        """Reads all events of a payment in order, with their signatures."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._tables["payments"],
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
@@ -65,22 +72,28 @@ class DynamoPaymentStore:
             },
             ConsistentRead=True,
         )
-        return tuple(_event(item) for page in pages for item in page["Items"])
+        return tuple(event_of_image(item) for page in pages for item in page["Items"])
 
     def commit(self, change: PaymentChange) -> None:
         """Writes a change, all or nothing."""
         operations = self._operations(change)
-        claim_index = None
+        refusals: dict[int, PaymentError] = {}
+        for (book, account), amount_minor in guarded_debits(change.journals).items():
+            refusals[len(operations)] = insufficient_funds()
+            operations.append(take(self._tables["balances"], book, account, amount_minor))
         if change.claim is not None:
-            claim_index = len(operations)
+            refusals[len(operations)] = dynamodb.key_in_use()
             operations.append(dynamodb.put_claim(self._tables["idempotency"], change.claim))
-        dynamodb.transact(self._client, operations, claim_index)
+        dynamodb.transact(self._client, operations, refusals)
 
     def _operations(self, change: PaymentChange) -> list["TransactWriteItemTypeDef"]:
         payment, tables = change.payment, self._tables
         state = dynamodb.put_version(tables["payments"], _state(change), change.before_version)
-        events = [dynamodb.put_new(tables["payments"], _event_item(e)) for e in change.events]
-        journals = [dynamodb.put_new(tables["ledger"], _journal_item(j)) for j in change.journals]
+        events = [
+            dynamodb.put_new(tables["payments"], _event_item(event, payment.book, self._signer))
+            for event in change.events
+        ]
+        journals = [dynamodb.put_new(tables["ledger"], journal_item(j)) for j in change.journals]
         rows = [
             dynamodb.put(
                 tables["objects"],
@@ -95,7 +108,7 @@ class DynamoPaymentStore:
             )
             for entry in change.unlisted
         ]
-        documents = dynamodb.document_operations(tables["objects"], change.documents)
+        documents = dynamodb.document_operations(tables["objects"], change.documents, self._signer)
         operations = [state, *events, *journals, *rows, *documents]
         if change.verification_used is not None:
             key = {"pk": {"S": change.verification_used}}
@@ -132,7 +145,8 @@ def payment_of_image(image: Mapping[str, Any]) -> Payment:
     return Payment.of(dynamodb.load(image, "body"))
 
 
-def _event_item(event: Event) -> dict[str, Any]:
+def _event_item(event: Event, book: str, signer: EventSigner) -> dict[str, Any]:
+    signature = signer.sign(event.hash)
     return {
         "pk": {"S": event.payment_id},
         "sk": {"S": f"{_EVENT_PREFIX}{event.version:08d}"},
@@ -140,31 +154,26 @@ def _event_item(event: Event) -> dict[str, Any]:
         "occurred_at_ms": {"N": str(event.occurred_at_ms)},
         "body": dynamodb.dump(event.data),
         "request": dynamodb.dump(event.request),
+        "previous_hash": {"S": event.previous_hash},
+        "hash": {"S": event.hash},
+        "key_id": {"S": signature.key_id},
+        "mac": {"S": signature.mac},
+        "book": {"S": book},
     }
 
 
-def _event(item: Mapping[str, Any]) -> Event:
-    return Event(
+def event_of_image(item: Mapping[str, Any]) -> SignedEvent:
+    """Reads an event from its item, or a stream record's image of it."""
+    event = Event(
         payment_id=item["pk"]["S"],
         version=int(item["sk"]["S"].removeprefix(_EVENT_PREFIX)),
         type=EventType(item["type"]["S"]),
         occurred_at_ms=int(item["occurred_at_ms"]["N"]),
         data=dynamodb.load(item, "body"),
         request=dynamodb.load(item, "request"),
+        previous_hash=item["previous_hash"]["S"],
     )
-
-
-def _journal_item(journal: Journal) -> dict[str, Any]:
-    return {
-        "pk": {"S": _journal_partition(Scope(journal.account, journal.livemode))},
-        "sk": {"S": journal.id},
-        "body": dynamodb.dump(asdict(journal)),
-    }
-
-
-def _journal_partition(scope: Scope) -> str:
-    # The last part is the shard that a hot merchant's journals would spread over.
-    return f"{scope.account}#{dynamodb.mode(scope.livemode)}#0"
+    return SignedEvent(event, Signature(item["key_id"]["S"], item["mac"]["S"]))
 
 
 class DynamoDueIndex:
@@ -193,41 +202,3 @@ class DynamoDueIndex:
             )["Items"]
             found += [(int(item["due_at"]["N"]), item["pk"]["S"]) for item in items]
         return [payment_id for _, payment_id in sorted(found)[:limit]]
-
-
-class DynamoLedgerStore:
-    """Implements LedgerStore."""
-
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client = client
-        self._table = table
-
-    def journals(self, scope: Scope, payment_id: str | None = None) -> Iterator[Journal]:
-        """Reads an account's journals, or one payment's, strongly consistent.
-
-        Raises: RejectedError when there are more than a request may read.
-        """
-        condition, values = "pk = :pk", {":pk": {"S": _journal_partition(scope)}}
-        if payment_id is not None:
-            condition += " AND begins_with(sk, :payment)"
-            values[":payment"] = {"S": f"{payment_id}/"}
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=values,
-            ConsistentRead=True,
-        )
-        for number, page in enumerate(pages, start=1):
-            if number > _JOURNAL_PAGES_MAX:
-                raise RejectedError(
-                    "This account has more journals than one request can add up; ask for one "
-                    "payment's journals with `payment_intent`.",
-                    code="too_many_journals",
-                )
-            for item in page["Items"]:
-                yield _journal(json.loads(item["body"]["S"]))
-
-
-def _journal(data: Mapping[str, Any]) -> Journal:
-    postings = tuple(Posting(**{**p, "layer": Layer(p["layer"])}) for p in data["postings"])
-    return Journal(**{**data, "postings": postings})

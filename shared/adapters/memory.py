@@ -1,15 +1,20 @@
 """In-memory twins of the stores: the same contracts, for tests and simulations."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from shared.adapters.memory_signer import MemorySigner
+from shared.domain.audit import AuditRecord, require_changes
+from shared.domain.available import FLOOR_MINOR, Available, guarded_debits, insufficient_funds
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
 from shared.domain.errors import KeyInUseError, VersionConflictError
-from shared.domain.events import Event
+from shared.domain.events import Event, SignedEvent
 from shared.domain.idempotency import LEASE_MS, Answer, Claim, Found
 from shared.domain.ledger import Journal
 from shared.domain.payment import Payment
+from shared.domain.ports import EventSigner
+from shared.domain.signatures import Signature
 
 _Row = tuple[int, str]
 
@@ -42,14 +47,22 @@ class MemoryEntropy:
 
 
 class MemoryDatabase:
-    """The tables behind the stores, with all-or-nothing writes."""
+    """The tables behind the stores, with all-or-nothing writes.
 
-    def __init__(self) -> None:
+    Args: signer: of the events and audit records.
+    """
+
+    def __init__(self, signer: EventSigner | None = None) -> None:
+        self.signer = signer or MemorySigner(MemoryClock())
         self.documents: dict[str, Document] = {}
+        self.changes: dict[str, list[AuditRecord]] = {}
         self.lists: dict[tuple[str, bool, str], set[_Row]] = {}
         self.payments: dict[str, Payment] = {}
         self.events: dict[str, list[Event]] = {}
+        self.signatures: dict[str, list[Signature]] = {}
         self.journals: dict[str, Journal] = {}
+        self.available: dict[tuple[str, str], Available] = {}
+        self.added: dict[tuple[str, str, int], int] = {}
         self.claims: dict[str, Claim] = {}
         self.verification_used: list[str] = []
 
@@ -64,21 +77,48 @@ class MemoryDatabase:
             raise KeyInUseError("The idempotency key is in use.")
 
     def check_documents(self, writes: Sequence[DocumentWrite]) -> None:
-        """Raises VersionConflictError unless each write is the next version."""
+        """Raises VersionConflictError unless each write is the next version.
+
+        InvariantError when an audit record is missing.
+        """
+        require_changes(writes)
         for write in writes:
             current = self.documents.get(write.document.id)
             if (current.version if current else 0) != write.document.version - 1:
                 raise VersionConflictError("Another request changed this object first.")
 
     def put_documents(self, writes: Sequence[DocumentWrite]) -> None:
-        """Writes documents and their rows."""
+        """Writes documents, their audit records and their rows."""
         for write in writes:
-            document = write.document
+            document, change = write.document, write.change
             self.documents[document.id] = document
+            if change is not None:
+                record = AuditRecord(change, change.hash, self.signer.sign(change.hash))
+                self.changes.setdefault(document.id, []).append(record)
             for entry in write.listed:
                 self._rows(document.account, document.livemode, entry).add(_row(entry))
             for entry in write.unlisted:
                 self._rows(document.account, document.livemode, entry).discard(_row(entry))
+
+    def check_debits(self, journals: Sequence[Journal]) -> None:
+        """Raises InsufficientFundsError where a guarded account would fall below its floor."""
+        for (book, account), amount_minor in guarded_debits(journals).items():
+            if self.available_of(book, account).headroom_minor < amount_minor:
+                raise insufficient_funds()
+
+    def available_of(self, book: str, account: str) -> Available:
+        """Returns the available balance of an account."""
+        new = Available(book, account, 0, -FLOOR_MINOR)
+        return self.available.get((book, account), new)
+
+    def change_available(self, book: str, account: str, change_minor: int) -> None:
+        """Adds to the available balance of an account, and to what may be taken."""
+        before = self.available_of(book, account)
+        self.available[book, account] = replace(
+            before,
+            available_minor=before.available_minor + change_minor,
+            headroom_minor=before.headroom_minor + change_minor,
+        )
 
     def change_rows(
         self, payment: Payment, listed: Sequence[ListEntry], unlisted: Sequence[ListEntry]
@@ -176,7 +216,7 @@ class MemoryIdempotencyStore:
 
 
 class MemoryPaymentStore:
-    """Implements PaymentStore."""
+    """Implements PaymentStore and SignedEvents."""
 
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
@@ -194,6 +234,11 @@ class MemoryPaymentStore:
         """Reads all events of a payment in order."""
         return tuple(self._database.events.get(payment_id, ()))
 
+    def signed_events(self, payment_id: str) -> tuple[SignedEvent, ...]:
+        """Reads all events of a payment in order, with their signatures."""
+        signatures = self._database.signatures.get(payment_id, ())
+        return tuple(map(SignedEvent, self.events(payment_id), signatures))
+
     def commit(self, change: PaymentChange) -> None:
         """Writes a change, all or nothing."""
         database, payment = self._database, change.payment
@@ -205,10 +250,16 @@ class MemoryPaymentStore:
         if any(journal.id in database.journals for journal in change.journals):
             raise VersionConflictError("The operation is posted already.")
         database.check_documents(change.documents)
+        database.check_debits(change.journals)
         # Through JSON, as a real store would, so that a field it cannot hold fails here too.
         database.payments[payment.id] = Payment.of(payment.to_dict())
         database.events.setdefault(payment.id, []).extend(change.events)
+        database.signatures.setdefault(payment.id, []).extend(
+            database.signer.sign(event.hash) for event in change.events
+        )
         database.journals.update({journal.id: journal for journal in change.journals})
+        for (book, account), amount_minor in guarded_debits(change.journals).items():
+            database.change_available(book, account, -amount_minor)
         database.change_rows(payment, change.listed, change.unlisted)
         database.put_documents(change.documents)
         if change.claim is not None:
@@ -223,12 +274,49 @@ class MemoryLedgerStore:
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
 
-    def journals(self, scope: Scope, payment_id: str | None = None) -> Iterator[Journal]:
-        """Reads an account's journals, or one payment's."""
-        for journal in sorted(self._database.journals.values(), key=lambda j: j.id):
-            in_scope = (journal.account, journal.livemode) == (scope.account, scope.livemode)
-            if in_scope and payment_id in {None, journal.payment_id}:
-                yield journal
+    def of_subject(self, subject: str) -> tuple[Journal, ...]:
+        """Reads the journals of an object's history, in the order of their ids."""
+        found = [j for j in self._database.journals.values() if j.subject == subject]
+        return tuple(sorted(found, key=lambda journal: journal.id))
+
+    def get_many(self, journal_ids: Sequence[str]) -> Mapping[str, Journal]:
+        """Reads journals by id; the missing ones are left out."""
+        journals = self._database.journals
+        return {name: journals[name] for name in journal_ids if name in journals}
+
+    def post(self, journal: Journal) -> None:
+        """Writes a journal that belongs to no change of a payment."""
+        if journal.id in self._database.journals:
+            raise VersionConflictError(f"{journal.id} is posted already.")
+        self._database.journals[journal.id] = journal
+
+
+class MemoryAvailableStore:
+    """Implements AvailableStore."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+
+    def of_book(self, book: str) -> tuple[Available, ...]:
+        """Reads the available balances of a book, by account."""
+        return tuple(
+            item for (name, _), item in sorted(self._database.available.items()) if name == book
+        )
+
+    def add(self, book: str, account: str, change_minor: int, shard: int, number: int) -> bool:
+        """Adds what a block changes, once; tells whether it was this call."""
+        added = self._database.added
+        if added.get((book, account, shard), 0) >= number:
+            return False
+        added[book, account, shard] = number
+        self._database.change_available(book, account, change_minor)
+        return True
+
+    def set_floor(self, book: str, account: str, floor_minor: int) -> None:
+        """Sets how far an account may go; what it holds is not changed."""
+        before = self._database.available_of(book, account)
+        headroom_minor = before.available_minor - floor_minor
+        self._database.available[book, account] = replace(before, headroom_minor=headroom_minor)
 
 
 class MemoryDueIndex:

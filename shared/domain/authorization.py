@@ -1,19 +1,18 @@
 """Authorization: confirming a payment, recording the provider's word, releasing the hold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from shared.domain.capture import captured_draft, captured_journals, requested_draft
-from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.audit import created
+from shared.domain.capture import captured_draft, requested_draft
+from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
 from shared.domain.ids import ATTEMPTS_MAX, charge_id
-from shared.domain.ledger import Journal
 from shared.domain.payment import OperationKind, Payment, PaymentStatus, unexpected_state
 from shared.domain.ports import PaymentStore
-from shared.domain.postings import operation_of, post
 from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.resolution import DAY_MS, first_due_ms
 from shared.domain.reversal import request_reversal
@@ -141,18 +140,14 @@ def reserve(work: Work, before: Payment | None, now_ms: int) -> PaymentChange:
             },
         )
     )
-    payment, events = advance(before, work.payment_id, drafts, work.context(now_ms))
+    context = work.context(now_ms)
+    made = change(before, drafts, context, work.payment_id)
     new = work.order["new_payment_method"]
     scope = Scope(work.account, work.livemode)
-    made = new_payment_method(scope, method["id"], new, now_ms) if new else None
-    hold = _journal("hold", payment, now_ms, {"amount": payment.amount_minor})
-    return PaymentChange(
-        before_version=before.version if before else 0,
-        payment=payment,
-        events=events,
-        journals=hold,
-        listed=created_entries(payment) if before is None else (),
-        documents=() if made is None else (made,),
+    return replace(
+        made,
+        listed=created_entries(made.payment) if before is None else (),
+        documents=(new_payment_method(scope, method["id"], new, context),) if new else (),
         claim=work.claim,
     )
 
@@ -172,18 +167,12 @@ def _entries(
 
 
 def new_payment_method(
-    scope: Scope, method_id: str, data: Mapping[str, Any], now_ms: int
+    scope: Scope, method_id: str, data: Mapping[str, Any], context: Context
 ) -> DocumentWrite:
     """Makes an object of its own of a sandbox card's name, such as pm_card_visa."""
-    document = Document(method_id, "payment_method", scope.account, scope.livemode, 1, now_ms, data)
-    return DocumentWrite(document, (ListEntry("payment_method", now_ms, method_id),))
-
-
-def _journal(
-    kind: str, payment: Payment, now_ms: int, amounts_minor: Mapping[str, int]
-) -> tuple[Journal, ...]:
-    journal = post(kind, operation_of(payment, payment.latest_charge, now_ms), amounts_minor)
-    return (journal,) if journal else ()
+    account, livemode, now_ms = scope.account, scope.livemode, context.now_ms
+    document = Document(method_id, "payment_method", account, livemode, 1, now_ms, data)
+    return created(document, context, listed=[ListEntry("payment_method", now_ms, method_id)])
 
 
 def record_answer(
@@ -205,13 +194,9 @@ def record_answer(
     if answer.status is ProviderStatus.ACTION_REQUIRED and challenge:
         action = {"type": "use_stripe_sdk", "use_stripe_sdk": {}}
         drafts: list[Draft] = [(EventType.PAYMENT_ACTION_REQUIRED, {"next_action": action})]
-        journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
-        return _ended(payment, drafts, journals, context, listed=False)
+        return _ended(payment, drafts, context, listed=False)
     if answer.status is not ProviderStatus.APPROVED:
-        failure = _failure(answer)
-        draft = _declined_draft(failure, risk, answer)
-        journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
-        return _ended(payment, [draft], journals, context)
+        return _ended(payment, [_declined_draft(_failure(answer), risk, answer)], context)
     drafts = [
         (
             EventType.PAYMENT_AUTHORIZED,
@@ -227,18 +212,13 @@ def record_answer(
             },
         )
     ]
-    if not payment.is_automatic:
-        return _ended(payment, drafts, (), context)
-    if not sale:
+    if payment.is_automatic and sale:
+        drafts.append(captured_draft(payment, charge, payment.amount_minor))
+    elif payment.is_automatic:
         # The capture that follows is due from now on, so that nobody can forget it.
         key = charge.operation_key
         drafts.append(requested_draft(payment.amount_minor, key, context.now_ms))
-        return _ended(payment, drafts, (), context)
-    drafts.append(captured_draft(payment, charge, payment.amount_minor))
-    journals = captured_journals(
-        payment, operation_of(payment, charge, context.now_ms), payment.amount_minor
-    )
-    return _ended(payment, drafts, journals, context)
+    return _ended(payment, drafts, context)
 
 
 def _failure(answer: ProviderAnswer) -> dict[str, str | None]:
@@ -272,21 +252,15 @@ def _declined_draft(
 def _ended(
     payment: Payment,
     drafts: Sequence[Draft],
-    journals: tuple[Journal, ...],
     context: Context,
     *,
     listed: bool = True,
     asked: bool = True,
 ) -> PaymentChange:
     charge = payment.latest_charge
-    after, events = advance(payment, payment.id, drafts, context)
-    entries = _entries("charge", payment, charge.created_ms, charge.id) if listed else ()
-    return PaymentChange(
-        payment.version,
-        after,
-        events,
-        journals,
-        listed=entries,
+    return replace(
+        change(payment, drafts, context),
+        listed=_entries("charge", payment, charge.created_ms, charge.id) if listed else (),
         verification_used=charge.card.stored_token if asked else None,
     )
 
@@ -309,6 +283,4 @@ def release(
         "message": _DECLINED_MESSAGES[decline_code],
     }
     scored = None if risk is None else {**risk, "blocked": blocked}
-    draft = _declined_draft(failure, scored, None)
-    journals = _journal("release", payment, context.now_ms, {"amount": payment.amount_minor})
-    return _ended(payment, [draft], journals, context, asked=False)
+    return _ended(payment, [_declined_draft(failure, scored, None)], context, asked=False)

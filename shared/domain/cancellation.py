@@ -1,11 +1,11 @@
 """Cancellation: ending a payment that has taken no money."""
 
+from dataclasses import replace
 from typing import Any
 
-from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus, unexpected_state
-from shared.domain.postings import operation_of, post
 from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.resolution import first_due_ms, park
 from shared.domain.work import Work
@@ -27,10 +27,8 @@ def check_cancellation(payment: Payment) -> None:
 
 def request_cancellation(payment: Payment, work: Work, now_ms: int) -> PaymentChange:
     """Makes the intent to cancel durable before the provider is called: Tx1."""
-    context = work.context(now_ms)
     draft = _requested_draft(payment, work.operation_key, work.order["reason"], now_ms)
-    after, events = advance(payment, payment.id, [draft], context)
-    return PaymentChange(payment.version, after, events, claim=work.claim)
+    return replace(change(payment, [draft], work.context(now_ms)), claim=work.claim)
 
 
 def request_expiry(payment: Payment, context: Context) -> PaymentChange | None:
@@ -43,9 +41,7 @@ def request_expiry(payment: Payment, context: Context) -> PaymentChange | None:
     capture_before_ms = payment.latest_charge.capture_before_ms
     if capture_before_ms is None or context.now_ms < capture_before_ms:
         return None
-    draft = _requested_draft(payment, None, EXPIRED, context.now_ms)
-    after, events = advance(payment, payment.id, [draft], context)
-    return PaymentChange(payment.version, after, events)
+    return change(payment, [_requested_draft(payment, None, EXPIRED, context.now_ms)], context)
 
 
 def _requested_draft(
@@ -78,24 +74,9 @@ def record_answer(
 def record_cancellation(payment: Payment, context: Context) -> PaymentChange:
     """Records that nothing is reserved any more: Tx2."""
     reason = payment.pending.reason if payment.pending else None
-    after, events = advance(
-        payment, payment.id, [(EventType.PAYMENT_CANCELED, {"reason": reason})], context
-    )
-    held = payment.amount_minor if payment.amount_capturable_minor else 0
-    journal = (
-        post(
-            "release",
-            operation_of(payment, payment.latest_charge, context.now_ms),
-            {"amount": held},
-        )
-        if held
-        else None
-    )
-    return PaymentChange(payment.version, after, events, (journal,) if journal else ())
+    return change(payment, [(EventType.PAYMENT_CANCELED, {"reason": reason})], context)
 
 
 def record_refusal(payment: Payment, message: str, context: Context) -> PaymentChange:
     """Records that the provider refused to void; the authorization stands."""
-    draft = (EventType.CANCELLATION_REFUSED, {"message": message})
-    after, events = advance(payment, payment.id, [draft], context)
-    return PaymentChange(payment.version, after, events)
+    return change(payment, [(EventType.CANCELLATION_REFUSED, {"message": message})], context)

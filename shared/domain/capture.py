@@ -1,15 +1,14 @@
 """Capture: taking authorized money, in full or in part, and what it costs."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.errors import InvariantError, RejectedError
 from shared.domain.events import EventType
 from shared.domain.fees import PLATFORM_RATES, PROVIDER_RATES
-from shared.domain.ledger import Journal
 from shared.domain.payment import Charge, Payment, PaymentStatus, unexpected_state
-from shared.domain.postings import Operation, operation_of, post
 from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.resolution import first_due_ms
 from shared.domain.reversal import reversal_draft
@@ -39,8 +38,7 @@ def check_capture(payment: Payment, amount_minor: int | None) -> int:
 def request_capture(payment: Payment, amount_minor: int, work: Work, now_ms: int) -> PaymentChange:
     """Makes the intent to capture durable before the provider is called: Tx1."""
     draft = requested_draft(amount_minor, work.operation_key, now_ms)
-    after, events = advance(payment, payment.id, [draft], work.context(now_ms))
-    return PaymentChange(payment.version, after, events, claim=work.claim)
+    return replace(change(payment, [draft], work.context(now_ms)), claim=work.claim)
 
 
 def requested_draft(amount_minor: int, operation_key: str | None, now_ms: int) -> Draft:
@@ -55,28 +53,18 @@ def requested_draft(amount_minor: int, operation_key: str | None, now_ms: int) -
 
 
 def captured_draft(payment: Payment, charge: Charge, amount_minor: int) -> Draft:
-    """Returns the event of a capture, with its fee."""
-    fee = PLATFORM_RATES.fee_minor(amount_minor, payment.currency)
+    """Returns the event of a capture, with what it costs the merchant and the platform."""
     return (
         EventType.PAYMENT_CAPTURED,
-        {"charge_id": charge.id, "amount_minor": amount_minor, "platform_fee_minor": fee},
+        {
+            "charge_id": charge.id,
+            "amount_minor": amount_minor,
+            "platform_fee_minor": PLATFORM_RATES.fee_minor(amount_minor, payment.currency),
+            "provider_fee_minor": PROVIDER_RATES[charge.provider].fee_minor(
+                amount_minor, payment.currency
+            ),
+        },
     )
-
-
-def captured_journals(
-    payment: Payment, operation: Operation, amount_minor: int
-) -> tuple[Journal, ...]:
-    """Returns the journals of a capture: the money and the end of the hold, then the fees."""
-    amounts = {
-        "amount": amount_minor,
-        "held": payment.amount_minor,
-        "platform_fee": PLATFORM_RATES.fee_minor(amount_minor, payment.currency),
-        "provider_fee": PROVIDER_RATES[operation.provider].fee_minor(
-            amount_minor, payment.currency
-        ),
-    }
-    journals = (post("capture", operation, amounts), post("fee", operation, amounts))
-    return tuple(journal for journal in journals if journal is not None)
 
 
 def record_answer(payment: Payment, answer: ProviderAnswer, context: Context) -> PaymentChange:
@@ -89,13 +77,8 @@ def record_answer(payment: Payment, answer: ProviderAnswer, context: Context) ->
         raise InvariantError(f"{payment.id} has no capture in progress")
     if answer.status is not ProviderStatus.APPROVED:
         return record_refusal(payment, answer.message or REFUSED_MESSAGE, context)
-    charge, amount = payment.latest_charge, payment.pending.amount_minor
-    draft = captured_draft(payment, charge, amount)
-    after, events = advance(payment, payment.id, [draft], context)
-    operation = operation_of(payment, charge, context.now_ms)
-    return PaymentChange(
-        payment.version, after, events, captured_journals(payment, operation, amount)
-    )
+    draft = captured_draft(payment, payment.latest_charge, payment.pending.amount_minor)
+    return change(payment, [draft], context)
 
 
 def record_refusal(payment: Payment, message: str, context: Context) -> PaymentChange:
@@ -106,5 +89,4 @@ def record_refusal(payment: Payment, message: str, context: Context) -> PaymentC
     drafts: list[Draft] = [(EventType.CAPTURE_REFUSED, {"message": message})]
     if payment.is_automatic:
         drafts.append(reversal_draft(payment, context.now_ms))
-    after, events = advance(payment, payment.id, drafts, context)
-    return PaymentChange(payment.version, after, events)
+    return change(payment, drafts, context)

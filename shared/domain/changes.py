@@ -6,10 +6,11 @@ from typing import Any
 
 from shared.domain.documents import DocumentWrite, ListEntry
 from shared.domain.errors import InvariantError
-from shared.domain.events import Event, EventType
+from shared.domain.events import PLATFORM, Event, EventType
 from shared.domain.idempotency import Claim
 from shared.domain.ledger import Journal
 from shared.domain.payment import Payment, apply
+from shared.domain.postings import journals_of
 
 Draft = tuple[EventType, Mapping[str, Any]]
 
@@ -18,7 +19,8 @@ Draft = tuple[EventType, Mapping[str, Any]]
 class PaymentChange:
     """The snapshot after some new events, with the journals and rows that belong to them.
 
-    Args: before_version: version the change builds on, 0 for a new payment. listed: rows that
+    Args: before_version: version the change builds on, 0 for a new payment. journals: what the
+    events post. listed: rows that
     make new objects findable. unlisted: rows to remove. documents: new documents, such as a
     test payment method. claim: on the request's idempotency key. verification_used: vault token
     whose card verification value must be deleted with this change.
@@ -43,28 +45,72 @@ class PaymentChange:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """When a change happens and on whose request."""
+    """When a change happens, on whose request, and by whom.
+
+    Args: actor: "key:<id of an API key>", "operator:<name>" or PLATFORM.
+    """
 
     now_ms: int
     request_id: str | None = None
     idempotency_key: str | None = None
+    actor: str = PLATFORM
+
+
+def change(
+    before: Payment | None, drafts: Sequence[Draft], context: Context, payment_id: str | None = None
+) -> PaymentChange:
+    """Makes the change of some drafts: they are numbered and applied, and post what they post.
+
+    Args: before: the payment; None for a new one, which `payment_id` names. drafts: at least one.
+    """
+    steps = _steps(before, before.id if before else payment_id, drafts, context)
+    return PaymentChange(
+        before_version=before.version if before else 0,
+        payment=steps[-1].after,
+        events=tuple(step.event for step in steps),
+        journals=tuple(
+            journal for step in steps for journal in journals_of(step.before, step.event)
+        ),
+    )
 
 
 def advance(
     before: Payment | None, payment_id: str, drafts: Sequence[Draft], context: Context
 ) -> tuple[Payment, tuple[Event, ...]]:
-    """Numbers drafts as the next events and applies them.
+    """Returns the state after some drafts, and their events."""
+    steps = _steps(before, payment_id, drafts, context)
+    return steps[-1].after, tuple(step.event for step in steps)
 
-    Args: before: None for a new payment. drafts: at least one (type, data).
-    Returns: the state after them, and the events.
-    """
-    payment, events = before, []
-    request = {"id": context.request_id, "idempotency_key": context.idempotency_key}
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    before: Payment | None
+    event: Event
+    after: Payment
+
+
+def _steps(
+    before: Payment | None, payment_id: str | None, drafts: Sequence[Draft], context: Context
+) -> list[_Step]:
+    if payment_id is None or not drafts:
+        raise InvariantError("a change needs a payment and at least one event")
+    request = {
+        "id": context.request_id,
+        "idempotency_key": context.idempotency_key,
+        "actor": context.actor,
+    }
+    payment, steps = before, []
     for event_type, data in drafts:
-        version = payment.version + 1 if payment else 1
-        event = Event(payment_id, version, event_type, context.now_ms, data, request)
-        payment = apply(payment, event)
-        events.append(event)
-    if payment is None:
-        raise InvariantError("a change needs at least one event")
-    return payment, tuple(events)
+        event = Event(
+            payment_id,
+            payment.version + 1 if payment else 1,
+            event_type,
+            context.now_ms,
+            data,
+            request,
+            payment.event_hash if payment else "",
+        )
+        after = apply(payment, event)
+        steps.append(_Step(payment, event, after))
+        payment = after
+    return steps

@@ -39,6 +39,10 @@ class StateError(RejectedError):
     is_answer = True
 
 
+class InsufficientFundsError(StateError):
+    """Says that a balance would fall below its floor."""
+
+
 class NotFoundError(RejectedError):
     """Says that an object does not exist, or is not this account's."""
 

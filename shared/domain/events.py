@@ -1,9 +1,16 @@
 """Events: the immutable facts a payment is made of, one per change of state."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from shared.domain.canonical import canonical
+from shared.domain.signatures import Signature
+
+# The actor of what nobody asked for.
+PLATFORM = "platform"
 
 
 class EventType(StrEnum):
@@ -37,8 +44,9 @@ class Event:
     """One change of one payment.
 
     Args: version: 1 for the first event, then without gap; a second writer of the same version
-    loses. data: JSON, by the type. request: {"id", "idempotency_key"} of the API call behind it,
-    None in both where the platform acted by itself.
+    loses. data: JSON, by the type. request: {"id", "idempotency_key", "actor"} of the API call
+    behind it; id and key are None where the platform acted by itself. previous_hash: of the event
+    before, "" for the first.
     """
 
     payment_id: str
@@ -47,3 +55,32 @@ class Event:
     occurred_at_ms: int
     data: Mapping[str, Any]
     request: Mapping[str, str | None]
+    previous_hash: str = ""
+    _hash: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over everything above, in hex: it names all events up to this one."""
+        if not self._hash:
+            self._hash.append(hashlib.sha256(canonical(self.facts())).hexdigest())
+        return self._hash[0]
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what the hash is of."""
+        return {
+            "payment_id": self.payment_id,
+            "version": self.version,
+            "type": self.type,
+            "occurred_at_ms": self.occurred_at_ms,
+            "data": self.data,
+            "request": self.request,
+            "previous_hash": self.previous_hash,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SignedEvent:
+    """An event as it is stored."""
+
+    event: Event
+    signature: Signature

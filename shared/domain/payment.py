@@ -8,6 +8,7 @@ from typing import Any
 from shared.domain.cards import CardSummary
 from shared.domain.errors import InvariantError, StateError
 from shared.domain.events import Event, EventType
+from shared.domain.ledger import book_of
 
 
 class PaymentStatus(StrEnum):
@@ -139,6 +140,7 @@ class Payment:
     amount_capturable_minor: authorized and not yet captured.
     settled: whether the captured funds became due to the merchant. last_operation_key: of the
     newest confirmation, capture or cancellation, so that its retry is recognized when it is over.
+    event_hash: of the newest event, which names them all.
     challenged_keys: of confirmations that ended with a challenge, which left no charge.
     """
 
@@ -158,6 +160,7 @@ class Payment:
     details: Mapping[str, Any]
     last_event: EventType
     last_request: Mapping[str, str | None]
+    event_hash: str
     attempts: int = 0
     charges: tuple[Charge, ...] = ()
     refunds: tuple[Refund, ...] = ()
@@ -171,6 +174,11 @@ class Payment:
     settled: bool = False
     last_operation_key: str | None = None
     challenged_keys: tuple[str, ...] = ()
+
+    @property
+    def book(self) -> str:
+        """The books that its journals are written in."""
+        return book_of(self.account, livemode=self.livemode)
 
     @property
     def latest_charge(self) -> Charge:
@@ -306,14 +314,21 @@ def apply(payment: Payment | None, event: Event) -> Payment:
     Raises: InvariantError when the event does not follow the state.
     """
     if payment is None:
-        if event.type is not EventType.PAYMENT_CREATED or event.version != 1:
+        is_first = event.version == 1 and not event.previous_hash
+        if event.type is not EventType.PAYMENT_CREATED or not is_first:
             raise InvariantError(f"{event.payment_id} starts with {event.type} {event.version}")
         return _created(event)
     if event.version != payment.version + 1 or event.payment_id != payment.id:
         raise InvariantError(f"{event.payment_id} {event.version} follows {payment.version}")
+    if event.previous_hash != payment.event_hash:
+        raise InvariantError(f"{event.payment_id} {event.version} follows another event")
     changed = _APPLY[event.type](payment, event.data, event)
     return replace(
-        changed, version=event.version, last_event=event.type, last_request=event.request
+        changed,
+        version=event.version,
+        last_event=event.type,
+        last_request=event.request,
+        event_hash=event.hash,
     )
 
 
@@ -352,6 +367,7 @@ def _created(event: Event) -> Payment:
         details=data["details"],
         last_event=event.type,
         last_request=event.request,
+        event_hash=event.hash,
     )
 
 

@@ -1,12 +1,13 @@
 """The ports: what the platform needs of the outside, as protocols; adapters implement them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from shared.domain.available import Available
 from shared.domain.cards import CardNumber, CardSummary
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite, Page, PageQuery, Scope
-from shared.domain.events import Event
+from shared.domain.events import Event, SignedEvent
 from shared.domain.idempotency import Answer, Claim, Found
 from shared.domain.ledger import Journal
 from shared.domain.payment import Payment
@@ -67,15 +68,51 @@ class PaymentStore(Protocol):
         """Writes snapshot, events, journals, list rows, documents and claim, all or nothing.
 
         Raises: VersionConflictError when another writer recorded the version (or a journal of the
-        same id exists); KeyInUseError when the claim is held by another request.
+        same id exists); KeyInUseError when the claim is held by another request;
+        InsufficientFundsError when a guarded account would fall below its floor.
         """
 
 
-class LedgerStore(Protocol):
-    """Reads journals."""
+class SignedEvents(Protocol):
+    """Reads events as they are stored."""
 
-    def journals(self, scope: Scope, payment_id: str | None = None) -> Iterator[Journal]:
-        """Reads an account's journals, or one payment's, strongly consistent."""
+    def signed_events(self, payment_id: str) -> tuple[SignedEvent, ...]:
+        """Reads all events of a payment in order, with their signatures."""
+
+
+class LedgerStore(Protocol):
+    """Keeps journals."""
+
+    def of_subject(self, subject: str) -> tuple[Journal, ...]:
+        """Reads the journals of an object's history, in the order of their ids.
+
+        Strongly consistent.
+        """
+
+    def get_many(self, journal_ids: Sequence[str]) -> Mapping[str, Journal]:
+        """Reads journals by id, strongly consistent; the missing ones are left out."""
+
+    def post(self, journal: Journal) -> None:
+        """Writes a journal that belongs to no change of a payment, such as a correction.
+
+        Raises: VersionConflictError when there is one of the same id.
+        """
+
+
+class AvailableStore(Protocol):
+    """Keeps the conditional balances of guarded accounts; payments are committed against them."""
+
+    def of_book(self, book: str) -> tuple[Available, ...]:
+        """Reads the available balances of a book, by account, strongly consistent."""
+
+    def add(self, book: str, account: str, change_minor: int, shard: int, number: int) -> bool:
+        """Adds what a block changes, once; tells whether it was this call.
+
+        Args: shard, number: of the block. Blocks of a shard are added in their order.
+        """
+
+    def set_floor(self, book: str, account: str, floor_minor: int) -> None:
+        """Sets how far an account may go; what it holds is not changed."""
 
 
 class IdempotencyStore(Protocol):

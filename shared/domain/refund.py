@@ -1,11 +1,12 @@
 """Refunds: giving captured money back, in full or in parts."""
 
-from shared.domain.changes import Context, PaymentChange, advance
+from dataclasses import replace
+
+from shared.domain.changes import Context, PaymentChange, change
 from shared.domain.documents import ListEntry
 from shared.domain.errors import InvariantError, RejectedError, StateError
 from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus, Refund, RefundStatus
-from shared.domain.postings import operation_of, post
 from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.resolution import first_due_ms, next_look_ms, record_unknown
 from shared.domain.work import Work
@@ -54,17 +55,8 @@ def request_refund(payment: Payment, amount_minor: int, work: Work, now_ms: int)
         "operation_key": work.operation_key,
         "due_at_ms": first_due_ms(now_ms),
     }
-    after, events = advance(
-        payment, payment.id, [(EventType.REFUND_REQUESTED, data)], work.context(now_ms)
-    )
-    kind = "refund_request" if payment.settled else "refund_request_pending"
-    operation = operation_of(payment, payment.latest_charge, now_ms, order["refund_id"])
-    journal = post(kind, operation, {"amount": amount_minor})
-    return PaymentChange(
-        payment.version,
-        after,
-        events,
-        (journal,) if journal else (),
+    return replace(
+        change(payment, [(EventType.REFUND_REQUESTED, data)], work.context(now_ms)),
         listed=(ListEntry("refund", now_ms, order["refund_id"]),),
         claim=work.claim,
     )
@@ -117,16 +109,7 @@ def _keep_pending(
         "provider_reference": answer.reference,
         "due_at_ms": next_look_ms(refund.created_ms, context.now_ms),
     }
-    after, events = advance(payment, payment.id, [(EventType.REFUND_PENDING, data)], context)
-    return PaymentChange(payment.version, after, events)
-
-
-# What is posted when a refund ends so, by whether the payment is settled.
-_JOURNALS = {
-    EventType.REFUND_SUCCEEDED: {True: "refund_accept", False: "refund_accept"},
-    EventType.REFUND_FAILED: {True: "refund_reject", False: "refund_reject_pending"},
-    EventType.REFUND_RETURNED: {True: "refund_return", False: "refund_return_pending"},
-}
+    return change(payment, [(EventType.REFUND_PENDING, data)], context)
 
 
 def _end(
@@ -142,8 +125,4 @@ def _end(
         "provider_reference": answer.reference or refund.provider_reference,
         "failure_reason": None if is_success else answer.code or "declined",
     }
-    after, events = advance(payment, payment.id, [(event_type, data)], context)
-    kind = _JOURNALS[event_type][payment.settled]
-    operation = operation_of(payment, payment.latest_charge, context.now_ms, refund.id)
-    journal = post(kind, operation, {"amount": refund.amount_minor})
-    return PaymentChange(payment.version, after, events, (journal,) if journal else ())
+    return change(payment, [(event_type, data)], context)

@@ -5,8 +5,9 @@ provider by our own reference, and never concludes from silence that nothing hap
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.errors import InvariantError
 from shared.domain.events import EventType
 from shared.domain.idempotency import Claim
@@ -88,9 +89,7 @@ def take_over(
     if operation is None or is_over or operation.run == context.request_id:
         return None
     data = {"refund_id": refund_id, "due_at_ms": first_due_ms(context.now_ms)}
-    draft = (EventType.OPERATION_TAKEN_OVER, data)
-    after, events = advance(payment, payment.id, [draft], context)
-    return PaymentChange(payment.version, after, events, claim=claim)
+    return replace(change(payment, [(EventType.OPERATION_TAKEN_OVER, data)], context), claim=claim)
 
 
 def record_unknown(
@@ -102,10 +101,9 @@ def record_unknown(
     Raises: InvariantError when there is no such operation.
     """
     draft = _unknown_until(refund_id, _next_date(payment, refund_id, context.now_ms))
-    after, events = advance(payment, payment.id, [draft], context)
     asked = refund_id is None and payment.has_pending(OperationKind.AUTHORIZATION)
     used = payment.latest_charge.card.stored_token if asked else None
-    return PaymentChange(payment.version, after, events, verification_used=used)
+    return replace(change(payment, [draft], context), verification_used=used)
 
 
 def _next_date(payment: Payment, refund_id: str | None, now_ms: int) -> int | None:
@@ -156,5 +154,4 @@ def look_again(payment: Payment, context: Context) -> PaymentChange | None:
 def _dated(payment: Payment, drafts: Sequence[Draft], context: Context) -> PaymentChange | None:
     if not drafts:
         return None
-    after, events = advance(payment, payment.id, drafts[:DATES_SET_MAX], context)
-    return PaymentChange(payment.version, after, events)
+    return change(payment, drafts[:DATES_SET_MAX], context)

@@ -1,6 +1,6 @@
 """Reversals: giving an authorization back whose payment could not be carried out or recorded."""
 
-from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.events import EventType
 from shared.domain.payment import OperationKind, Payment
@@ -33,9 +33,7 @@ def request_reversal(payment: Payment, context: Context) -> PaymentChange | None
     """
     if payment.has_pending(OperationKind.REVERSAL):
         return None
-    draft = reversal_draft(payment, context.now_ms)
-    after, events = advance(payment, payment.id, [draft], context)
-    return PaymentChange(payment.version, after, events)
+    return change(payment, [reversal_draft(payment, context.now_ms)], context)
 
 
 def find_capture(payment: Payment, provider: CardProvider) -> ProviderAnswer | None:

@@ -2,10 +2,9 @@
 
 from datetime import UTC, datetime
 
-from shared.domain.changes import Context, PaymentChange, advance
+from shared.domain.changes import Context, PaymentChange, change
 from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus
-from shared.domain.postings import operation_of, post
 
 
 def batch_id(payment: Payment, now_ms: int) -> str:
@@ -24,7 +23,4 @@ def settle(payment: Payment, context: Context) -> PaymentChange | None:
     charge = payment.latest_charge
     net = payment.amount_received_minor - charge.platform_fee_minor - payment.refunded_minor
     data = {"amount_minor": net, "batch": batch_id(payment, context.now_ms)}
-    after, events = advance(payment, payment.id, [(EventType.PAYMENT_SETTLED, data)], context)
-    kind = "settle" if net >= 0 else "settle_negative"
-    journal = post(kind, operation_of(payment, charge, context.now_ms), {"amount": abs(net)})
-    return PaymentChange(payment.version, after, events, (journal,) if journal else ())
+    return change(payment, [(EventType.PAYMENT_SETTLED, data)], context)

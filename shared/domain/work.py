@@ -39,6 +39,7 @@ class Work:
     livemode: bool
     request_id: str
     idempotency_key: str | None
+    actor: str
     claim: Claim | None
     order: Mapping[str, Any]
     resumed: bool = False
@@ -50,7 +51,7 @@ class Work:
 
     def context(self, now_ms: int) -> Context:
         """Returns who asks, and when."""
-        return Context(now_ms, self.request_id, self.idempotency_key)
+        return Context(now_ms, self.request_id, self.idempotency_key, self.actor)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the JSON that starts a saga."""
@@ -67,6 +68,7 @@ class Work:
             livemode=state["livemode"],
             request_id=state["request_id"],
             idempotency_key=state["idempotency_key"],
+            actor=state["actor"],
             claim=Claim(**claim) if claim else None,
             order=state["order"],
             resumed=state["resumed"],

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
+from shared.domain.changes import Context
 from shared.domain.documents import Document, Scope
 from shared.domain.errors import KeyInUseError, PaymentError, RejectedError
 from shared.domain.idempotency import Answer, Claim
@@ -115,13 +116,14 @@ class Render(Protocol):
 class Request(Generic[M]):
     """A checked request.
 
-    Args: path: values of the path's placeholders. references: the documents that the route names,
-    by id, of any scope and without those that there are not. claim: to be made in the transaction
-    that first changes anything, None without an idempotency key. resumed: an earlier run of this
-    request died after its first write.
+    Args: actor: the API key, as records name it. path: values of the path's placeholders.
+    references: the documents that the route names, by id, of any scope and without those that
+    there are not. claim: to be made in the transaction that first changes anything, None without
+    an idempotency key. resumed: an earlier run of this request died after its first write.
     """
 
     scope: Scope
+    actor: str
     request_id: str
     params: M
     path: Mapping[str, str]
@@ -132,6 +134,11 @@ class Request(Generic[M]):
     resumed: bool
     entropy: Entropy
     render: Render
+
+    @property
+    def context(self) -> Context:
+        """When it came, and from whom."""
+        return Context(self.now_ms, self.request_id, self.idempotency_key, self.actor)
 
     def answered(self, reply: Reply) -> Claim | None:
         """Returns the claim with its answer inside, for a commit that does the whole request."""
@@ -392,6 +399,7 @@ class Api:
         render = _Rendering(call.plan, self._ports.load, scope)
         request: Request[Any] = Request(
             scope=scope,
+            actor=call.key.actor,
             request_id=call.request_id,
             params=call.params,
             path=call.path,

@@ -14,6 +14,9 @@ from shared.wire.errors import RequestError
 
 CACHE_TTL_MS = 30_000
 CACHE_KEYS_MAX = 1_000
+# Tells keys apart, and says nothing about a key: the hash is of 32 random characters or so.
+ACTOR_LENGTH = 16
+_RECORD_PREFIX = "KEY#"
 
 KeyKind = Literal["secret", "publishable"]
 
@@ -32,9 +35,11 @@ _PUBLISHABLE = (
 class ApiKey:
     """What is known of an API key; the key itself is stored nowhere.
 
-    Args: expires_at_s: epoch seconds, or None for never.
+    Args: actor: names the key in the records of what it did, and opens nothing. expires_at_s:
+    epoch seconds, or None for never.
     """
 
+    actor: str
     account: str
     livemode: bool
     kind: KeyKind
@@ -50,7 +55,7 @@ class ApiKey:
 
 def key_record_id(secret: str) -> str:
     """Names the record of an API key by its hash."""
-    return f"KEY#{hashlib.sha256(secret.encode()).hexdigest()}"
+    return f"{_RECORD_PREFIX}{hashlib.sha256(secret.encode()).hexdigest()}"
 
 
 class KeyDirectory:
@@ -83,7 +88,9 @@ class KeyDirectory:
 
 def _key_of(document: Document) -> ApiKey:
     data = document.data
+    digest = document.id.removeprefix(_RECORD_PREFIX)
     return ApiKey(
+        actor=f"key:{digest[:ACTOR_LENGTH]}",
         account=data["account"],
         livemode=data["livemode"],
         kind=data["kind"],

@@ -12,6 +12,8 @@ from shared.wire import objects, payments
 Json = dict[str, Any]
 
 RETENTION_S = 30 * 24 * 60 * 60
+# What Stripe tells of the request; who made it is for the audit log.
+_REQUEST = ("id", "idempotency_key")
 
 
 def event_write(
@@ -37,7 +39,7 @@ def event_write(
         data={
             "type": announcement.type,
             "data": told,
-            "request": None if request is None else dict(request),
+            "request": None if request is None else {name: request[name] for name in _REQUEST},
             "pending_webhooks": len(endpoint_ids),
             "endpoints": list(endpoint_ids),
         },

@@ -9,7 +9,8 @@ from moto import mock_aws
 
 from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.adapters.dynamodb_walk import DynamoPaymentWalk
-from shared.adapters.memory import MemoryDatabase, MemoryPaymentStore
+from shared.adapters.memory import MemoryClock, MemoryDatabase, MemoryPaymentStore
+from shared.adapters.memory_signer import MemorySigner
 from shared.adapters.memory_walk import MemoryPaymentWalk
 from shared.domain.changes import Context, PaymentChange, advance
 from shared.domain.ports import PaymentStore, PaymentWalk
@@ -55,7 +56,7 @@ def books(request: pytest.FixtureRequest) -> Iterator[Books]:
         places = create_table(client, "places")
         # Seven items are one payment and a part of the next one, which has five.
         walk = DynamoPaymentWalk(client, tables["payments"], places, page_items=7)
-        yield Books(DynamoPaymentStore(client, tables), walk)
+        yield Books(DynamoPaymentStore(client, tables, MemorySigner(MemoryClock())), walk)
 
 
 def test_walk_of_nothing_is_at_its_end_at_once(books: Books) -> None:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
+from shared.adapters.dynamodb_ledger import DynamoLedgerStore
 from shared.adapters.dynamodb_payments import (
     DUE_SHARDS,
     DynamoDueIndex,
-    DynamoLedgerStore,
     DynamoPaymentStore,
 )
 from shared.adapters.memory import (
@@ -28,13 +28,14 @@ from shared.adapters.memory import (
     MemoryLedgerStore,
     MemoryPaymentStore,
 )
+from shared.adapters.memory_signer import MemorySigner
 from shared.domain.authorization import created_entries
 from shared.domain.changes import Context, Draft, PaymentChange, advance
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
 from shared.domain.errors import KeyInUseError, VersionConflictError
 from shared.domain.events import EventType
 from shared.domain.idempotency import LEASE_MS, RETENTION_S, Answer, Claim
-from shared.domain.ledger import Journal
+from shared.domain.ledger import Journal, reverse
 from shared.domain.payment import Payment, rebuild
 from shared.domain.ports import (
     DocumentStore,
@@ -43,7 +44,7 @@ from shared.domain.ports import (
     LedgerStore,
     PaymentStore,
 )
-from shared.domain.postings import operation_of, post
+from shared.domain.postings import Operation, post
 from tests.support.aws import REGION, create_payment_tables
 from tests.support.payments import CHARGE_ID, CONFIRMED, CREATED, DECLINED, PAYMENT_ID
 
@@ -85,7 +86,7 @@ def _dynamodb() -> Stores:
     clock = MemoryClock()
     return Stores(
         DynamoDocumentStore(client, tables["objects"], tables["idempotency"]),
-        DynamoPaymentStore(client, tables),
+        DynamoPaymentStore(client, tables, MemorySigner(clock)),
         DynamoLedgerStore(client, tables["ledger"]),
         DynamoIdempotencyStore(client, tables["idempotency"], tables["objects"], clock),
         DynamoDueIndex(client, tables["payments"]),
@@ -137,7 +138,16 @@ def updated(description: str) -> Draft:
 
 
 def hold(payment: Payment, reference: str | None = None) -> tuple[Journal, ...]:
-    operation = operation_of(payment, payment.latest_charge, 1_790_000_000_123, reference)
+    operation = Operation(
+        account=payment.account,
+        livemode=payment.livemode,
+        subject=payment.id,
+        reference=reference or payment.latest_charge.id,
+        currency=payment.currency,
+        occurred_at_ms=1_790_000_000_120,
+        posted_at_ms=1_790_000_000_123,
+        parties={"provider": payment.latest_charge.provider},
+    )
     journal = post("hold", operation, {"amount": 1500})
     assert journal is not None
     return (journal,)
@@ -694,7 +704,7 @@ def test_payment_second_writer_of_a_version_loses_and_nothing_of_its_change_land
     # then
     assert stores.payments.load(PAYMENT_ID) == winner.payment
     assert stores.payments.events(PAYMENT_ID) == (*created.events, *winner.events)
-    assert list(stores.ledger.journals(SCOPE)) == []
+    assert stores.ledger.of_subject(PAYMENT_ID) == ()
     assert stores.documents.page(SCOPE, "charge", PageQuery()) == Page()
     assert stores.documents.get("cus_1") is None
     assert stores.idempotency.find("key-1").claim is None
@@ -781,21 +791,34 @@ def test_journal_of_an_operation_is_posted_once_for_ever(stores: Stores) -> None
         stores.payments.commit(replace(again, journals=hold(confirmed.payment)))
     # then
     assert stores.payments.load(PAYMENT_ID) == confirmed.payment
-    assert list(stores.ledger.journals(SCOPE)) == list(hold(confirmed.payment))
+    assert stores.ledger.of_subject(PAYMENT_ID) == hold(confirmed.payment)
 
 
-def test_journals_are_read_by_account_mode_and_payment(stores: Stores) -> None:
+def test_journals_are_read_by_subject_and_by_id(stores: Stores) -> None:
     # given
     confirmed = change(None, CREATED, CONFIRMED)
     journals = hold(confirmed.payment) + hold(confirmed.payment, "other")
     stores.payments.commit(replace(confirmed, journals=journals))
     # then
-    assert set(stores.ledger.journals(SCOPE)) == set(journals)
-    assert set(stores.ledger.journals(SCOPE, PAYMENT_ID)) == set(journals)
-    assert list(stores.ledger.journals(SCOPE, PAYMENT_ID[:-1])) == []
-    assert list(stores.ledger.journals(SCOPE, "pi_none")) == []
-    assert list(stores.ledger.journals(Scope("acct_2", livemode=False))) == []
-    assert list(stores.ledger.journals(Scope("acct_1", livemode=True))) == []
+    assert stores.ledger.of_subject(PAYMENT_ID) == journals
+    assert stores.ledger.of_subject(PAYMENT_ID[:-1]) == ()
+    found = stores.ledger.get_many([journals[1].id, f"{PAYMENT_ID}/hold/none", journals[1].id])
+    assert found == {journals[1].id: journals[1]}
+
+
+def test_journal_posted_twice_is_refused(stores: Stores) -> None:
+    # given
+    confirmed = change(None, CREATED, CONFIRMED)
+    (journal,) = hold(confirmed.payment)
+    correction = reverse(journal, "posted by mistake", 1_790_000_000_500)
+    stores.ledger.post(journal)
+    # when
+    stores.ledger.post(correction)
+    # then
+    for again in (journal, correction):
+        with pytest.raises(VersionConflictError):
+            stores.ledger.post(again)
+    assert stores.ledger.of_subject(PAYMENT_ID) == (journal, correction)
 
 
 def test_journals_more_than_one_page_are_all_read(stores: Stores) -> None:
@@ -808,7 +831,7 @@ def test_journals_more_than_one_page_are_all_read(stores: Stores) -> None:
         stores.payments.commit(replace(made, journals=journals))
         before = made.payment
     # then
-    assert len({journal.id for journal in stores.ledger.journals(SCOPE)}) == 9 * 50
+    assert len(stores.ledger.of_subject(PAYMENT_ID)) == 9 * 50
 
 
 # --- what is due

@@ -31,6 +31,8 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("FARTHING_STAGE", "test")
+    monkeypatch.setenv("EVENT_KEY_ARN", "not used: it writes no event")
     for name in (*PAYMENT_TABLES, "recent_payments"):
         monkeypatch.setenv(f"{name.upper()}_TABLE", name)
     with mock_aws():

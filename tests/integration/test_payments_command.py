@@ -37,6 +37,7 @@ from tests.support.payments import (
 )
 
 HOME, OTHER = "us-east-1", "eu-west-1"
+EVENT_KEY = "alias/events"
 NOW_MS = CONTEXT.now_ms + 5_000
 TAKEN = (CREATED, CONFIRMED, AUTHORIZED, CAPTURED)
 PARKED = (CREATED, CONFIRMED, (OUTCOME_UNKNOWN[0], {**OUTCOME_UNKNOWN[1], "due_at_ms": None}))
@@ -61,12 +62,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryClock]:
     with mock_aws():
         for region in (HOME, OTHER):
             create_payment_tables(boto3.client("dynamodb", region_name=region))
+            kms = boto3.client("kms", region_name=region)
+            kms.create_alias(
+                AliasName=EVENT_KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"]
+            )
         yield clock
 
 
 def outputs(stack: str, region: str) -> dict[str, str]:
     assert stack == f"Farthing-dev-{region}-Data"
-    return {output: table for table, output in payments.TABLES.items()}
+    tables = {output: table for table, output in payments.TABLES.items()}
+    return {**tables, "EvidenceTable": "evidence", "EventKeyArn": EVENT_KEY}
 
 
 def given(store: PaymentStore, *drafts: Draft) -> Payment:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
-from shared.adapters.dynamodb_payments import DynamoLedgerStore, DynamoPaymentStore
+from shared.adapters.dynamodb_ledger import DynamoLedgerStore
+from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.edge.api import Api
 from tests.support.api import form, http_event
@@ -69,7 +70,7 @@ class DynamoWorld(World):
         )
         tables = create_payment_tables(client)
         self.documents = DynamoDocumentStore(client, tables["objects"], tables["idempotency"])
-        self.payments = DynamoPaymentStore(client, tables)
+        self.payments = DynamoPaymentStore(client, tables, self.database.signer)
         self.ledger = DynamoLedgerStore(client, tables["ledger"])
         self.idempotency = DynamoIdempotencyStore(
             client, tables["idempotency"], tables["objects"], self.clock

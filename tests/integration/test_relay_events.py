@@ -14,6 +14,8 @@ from shared.adapters.dynamodb import document_item
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
 from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.adapters.eventbridge import ENTRIES_MAX, EventBridgeBus
+from shared.adapters.memory import MemoryClock
+from shared.adapters.memory_signer import MemorySigner
 from shared.adapters.sqs import SqsDeadLetters
 from shared.domain.changes import Draft, PaymentChange, advance
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
@@ -70,7 +72,7 @@ class World:
         """Commits a change; returns the payment, and the image that the stream tells of it."""
         payment, events = advance(before, PAYMENT_ID, drafts, CONTEXT)
         tables = {name: name for name in ("payments", "objects", "ledger")}
-        store = DynamoPaymentStore(self.dynamodb, tables)
+        store = DynamoPaymentStore(self.dynamodb, tables, MemorySigner(MemoryClock()))
         store.commit(PaymentChange(before.version if before else 0, payment, events))
         image = self.dynamodb.get_item(TableName="payments", Key=STATE_KEY)["Item"]
         return payment, dict(image)

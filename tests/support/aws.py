@@ -5,7 +5,15 @@ from typing import Any
 from local.invoke import add_due_index
 
 REGION = "us-east-1"
-PAYMENT_TABLES = ("payments", "objects", "ledger", "idempotency", "verifications")
+PAYMENT_TABLES = (
+    "payments",
+    "objects",
+    "ledger",
+    "idempotency",
+    "balances",
+    "evidence",
+    "verifications",
+)
 
 
 def create_table(dynamodb: Any, name: str, *, has_sort_key: bool = True) -> str:

@@ -81,10 +81,10 @@ OUTCOME_UNKNOWN: Draft = (
 )
 CAPTURED: Draft = (
     EventType.PAYMENT_CAPTURED,
-    {"amount_minor": 1500, "platform_fee_minor": 74},
+    {"amount_minor": 1500, "platform_fee_minor": 74, "provider_fee_minor": 37},
 )
 CANCELED: Draft = (EventType.PAYMENT_CANCELED, {"reason": "abandoned"})
-SETTLED: Draft = (EventType.PAYMENT_SETTLED, {})
+SETTLED: Draft = (EventType.PAYMENT_SETTLED, {"amount_minor": 1426})
 REFUND_REQUESTED: Draft = (
     EventType.REFUND_REQUESTED,
     {

@@ -39,7 +39,7 @@ from shared.adapters.memory_provider import MemoryProvider
 from shared.adapters.memory_saga import MemorySagaRunner, StepFunction
 from shared.adapters.memory_vault import MemoryVault
 from shared.domain.cards import CardSummary
-from shared.domain.documents import Document, DocumentWrite, Scope
+from shared.domain.documents import LIMIT_MAX, Document, DocumentWrite, PageQuery, Scope
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.invariants import (
     JournalFacts,
@@ -50,7 +50,7 @@ from shared.domain.invariants import (
     unbalanced,
     violations,
 )
-from shared.domain.ledger import trial_balance
+from shared.domain.ledger import Journal, trial_balance
 from shared.domain.payment import Payment
 from shared.domain.ports import (
     DocumentStore,
@@ -314,7 +314,7 @@ class World:
     def observe(self, payment_id: str) -> Observation:
         """Looks at a payment from everywhere but its event objects, which nobody makes here."""
         payment = self.load(payment_id)
-        journals = self.ledger.journals(Scope(payment.account, payment.livemode), payment_id)
+        journals = self.ledger.of_subject(payment_id)
         return Observation(
             payment=PaymentFacts.of(payment),
             now_ms=self.clock.now_ms(),
@@ -347,14 +347,18 @@ class World:
 
     def balances(self, merchant: Merchant) -> dict[str, int]:
         """Returns credits minus debits of every account of the merchant's books."""
-        rows = trial_balance(self.ledger.journals(merchant.scope))
-        return {row.account: -row.net_minor for row in rows if row.net_minor}
+        rows = trial_balance(self.journals(merchant))
+        return {name: -row.net_minor for name, row in rows.items() if row.net_minor}
 
     def pending(self, merchant: Merchant) -> dict[str, int]:
         """Returns what holds are still open, by account."""
-        rows = trial_balance(self.ledger.journals(merchant.scope))
-        open_holds = {r.account: r.pending_credits_minor - r.pending_debits_minor for r in rows}
-        return {account: amount for account, amount in open_holds.items() if amount}
+        rows = trial_balance(self.journals(merchant))
+        return {name: -row.pending_net_minor for name, row in rows.items() if row.pending_net_minor}
+
+    def journals(self, merchant: Merchant) -> list[Journal]:
+        """Returns the journals of the merchant's newest payments."""
+        page = self.documents.page(merchant.scope, "payment_intent", PageQuery(limit=LIMIT_MAX))
+        return [journal for name in page.ids for journal in self.ledger.of_subject(name)]
 
 
 def _flat(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

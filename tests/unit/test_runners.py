@@ -11,9 +11,11 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from shared.adapters.dynamodb import batch_get, get_each, transact
+from shared.adapters.dynamodb import batch_get, get_each, key_in_use, transact
 from shared.adapters.stepfunctions import StepFunctionsRunner
+from shared.domain.available import insufficient_funds
 from shared.domain.errors import (
+    InsufficientFundsError,
     KeyInUseError,
     TransientError,
     UnknownOutcomeError,
@@ -143,6 +145,15 @@ def canceled(*codes: str) -> ClientError:
         (canceled("None", "ConditionalCheckFailed"), KeyInUseError),
         (canceled("ConditionalCheckFailed", "ConditionalCheckFailed"), KeyInUseError),
         (canceled("ConditionalCheckFailed", "None"), VersionConflictError),
+        (canceled("None", "None", "ConditionalCheckFailed"), InsufficientFundsError),
+        (
+            canceled("None", "ConditionalCheckFailed", "ConditionalCheckFailed"),
+            KeyInUseError,
+        ),
+        (
+            canceled("ConditionalCheckFailed", "None", "ConditionalCheckFailed"),
+            VersionConflictError,
+        ),
         (canceled("TransactionConflict", "None"), VersionConflictError),
         (canceled("None", "TransactionConflict"), VersionConflictError),
         (canceled("ThrottlingError", "None"), TransientError),
@@ -159,7 +170,7 @@ def test_transaction_refused_says_what_to_do(error: ClientError, expected: type[
     client: Any = Client(error)
     # then
     with pytest.raises(expected):
-        transact(client, [], claim_index=1)
+        transact(client, [], {1: key_in_use(), 2: insufficient_funds()})
 
 
 def test_transaction_without_a_claim_has_no_key_in_use() -> None:
