@@ -42,7 +42,7 @@ from shared.domain.verification import (
 )
 
 OK, BAD, UNUSABLE = 0, 1, 2
-CACHE_KIB = 16 * 1024
+CACHE_KIB = 8 * 1024
 LINKS_KEPT = 1_000
 KEY_BYTES_MAX = 16 * 1024
 YEAR_9999_MS = 253_370_764_800_000
