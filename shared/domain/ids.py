@@ -55,6 +55,11 @@ def refund_id(payment_id: str, *parts: str) -> str:
     return f"re_{body(payment_id)}{base62(_digest(*parts), 10)}"
 
 
+def transaction_id(subject: str, *parts: str) -> str:
+    """Names a balance transaction of an object's history; the same parts name the same one."""
+    return f"txn_{body(subject)[:BODY_LENGTH]}{base62(_digest(*parts), 10)}"
+
+
 def event_id(object_id: str, version: int, ordinal: int) -> str:
     """Names the event object for the n-th announcement of an object's version.
 
@@ -65,11 +70,11 @@ def event_id(object_id: str, version: int, ordinal: int) -> str:
 
 
 def payment_id_of(child_id: str) -> str:
-    """Returns the payment that a charge or refund id belongs to.
+    """Returns the payment that the id of a charge, refund or balance transaction belongs to.
 
     Raises: NotFoundError when the id has not the form of such a child.
     """
     prefix, _, rest = child_id.partition("_")
-    if prefix not in {"ch", "re"} or len(rest) <= BODY_LENGTH or not rest.isalnum():
+    if prefix not in {"ch", "re", "txn"} or len(rest) <= BODY_LENGTH or not rest.isalnum():
         raise NotFoundError(f"No such object: '{child_id}'", code="resource_missing")
     return f"pi_{rest[:BODY_LENGTH]}"

@@ -17,6 +17,7 @@ PATHS_MAX = 50
 # By kind of object: the properties that hold an id, and the kind it names. A property inside a
 # hash is written with a dot.
 EXPANDABLE: Mapping[str, Mapping[str, str]] = {
+    "balance_transaction": {"source": "charge"},
     "charge": {
         "balance_transaction": "balance_transaction",
         "customer": "customer",

@@ -6,6 +6,8 @@ Source: the resources of API version 2026-10-28.endive.
 from collections.abc import Mapping
 from typing import Any
 
+from shared.domain.balance_transactions import CHARGE, REFUND, REFUND_FAILURE
+from shared.domain.ids import transaction_id
 from shared.domain.payment import (
     Charge,
     ChargeStatus,
@@ -143,7 +145,9 @@ def charge(payment: Payment, attempt: Charge) -> Json:
         "application_fee": None,
         "application_fee_amount": None,
         "authorization_code": attempt.authorization_code,
-        "balance_transaction": None,
+        "balance_transaction": (
+            transaction_id(payment.id, CHARGE, attempt.id) if attempt.captured else None
+        ),
         "billing_details": billing_details(attempt.billing_details),
         "calculated_statement_descriptor": details.get("statement_descriptor"),
         "captured": attempt.captured,
@@ -257,7 +261,7 @@ def refund(payment: Payment, item: Refund) -> Json:
         "id": item.id,
         "object": "refund",
         "amount": item.amount_minor,
-        "balance_transaction": None,
+        "balance_transaction": transaction_id(payment.id, REFUND, item.id),
         "charge": item.charge_id,
         "created": item.created_ms // 1000,
         "currency": payment.currency,
@@ -272,7 +276,7 @@ def refund(payment: Payment, item: Refund) -> Json:
             },
             "type": "card",
         },
-        **({"failure_reason": item.failure_reason} if item.failure_reason else {}),
+        **_refund_failure(payment, item),
         "metadata": dict(item.metadata),
         "payment_intent": payment.id,
         "payment_method": payment.latest_charge.payment_method,
@@ -282,6 +286,13 @@ def refund(payment: Payment, item: Refund) -> Json:
         "status": str(item.status),
         "transfer_reversal": None,
     }
+
+
+def _refund_failure(payment: Payment, item: Refund) -> Json:
+    if item.status is not RefundStatus.FAILED:
+        return {}
+    failed = {"failure_balance_transaction": transaction_id(payment.id, REFUND_FAILURE, item.id)}
+    return {**failed, "failure_reason": item.failure_reason} if item.failure_reason else failed
 
 
 def _shipping(shipping: Mapping[str, Any] | None) -> Json | None:
