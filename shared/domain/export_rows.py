@@ -62,6 +62,7 @@ CHANGE: Shape = {
     "action": str,
     "actor": str,
     "occurred_at_ms": int,
+    "book": str,
     "previous_hash": str,
     **SIGNATURE,
 }

@@ -366,6 +366,8 @@ class _Shard:
 
     def _change(self, row: Row, record: Mapping[str, Any]) -> None:
         change = fields_of(row, record["data"], CHANGE, "a change", is_exact=False)
+        if (record["subject"], record["book"]) != (change["entity"], change["book"]):
+            raise row.bad(f"is a change of {show(change['entity'])} kept under another")
         self._version(row, record, change["entity"], change)
 
     def _version(

@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 
 from local import verify as cli
 from shared.domain.accounts import control_account
+from shared.domain.audit import Change
 from shared.domain.canonical import canonical
+from shared.domain.events import Event, EventType, SignedEvent
 from shared.domain.evidence import (
     Block,
     Checkpoint,
@@ -29,12 +31,15 @@ from shared.domain.evidence import (
 )
 from shared.domain.export_rows import LINE_BYTES_MAX, Finding
 from shared.domain.ledger import Journal, Layer, Posting
+from shared.domain.records import change_record, event_record, journal_record
+from shared.domain.signatures import Signature
 from shared.domain.verification import Report, Rules, shard_file, verify
 
 BOOK, REGION, T0 = "acct_1/test", "us-east-1", 1_790_000_000_000
 SHARDS = (7, 40)
 BLOCK_RECORDS = 5
 MANIFEST, CHECKPOINTS = "manifest.json", "checkpoints.jsonl"
+SIGNATURE = Signature("2026-09-21", "ab" * 32)
 PLATFORM = ec.derive_private_key(0x5EED, ec.SECP256R1())
 ATTACKER = ec.derive_private_key(0xBAD, ec.SECP256R1())
 Json = dict[str, Any]
@@ -44,7 +49,7 @@ Key = ec.EllipticCurvePrivateKey
 def hashed(data: Json) -> Json:
     facts = {k: v for k, v in data.items() if k not in {"hash", "key_id", "mac"}}
     digest = sha256(canonical(facts)).hexdigest()
-    return {**facts, "hash": digest, "key_id": "2026-09-21", "mac": "ab" * 32}
+    return {**facts, "hash": digest, "key_id": SIGNATURE.key_id, "mac": SIGNATURE.mac}
 
 
 def chained(history: list[Json]) -> list[Json]:
@@ -56,46 +61,48 @@ def chained(history: list[Json]) -> list[Json]:
 
 
 def event_records(payment: str, count: int = 3) -> list[Record]:
-    facts = [
-        {
-            "payment_id": payment,
-            "version": version,
-            "type": "PaymentUpdated.v1",
-            "occurred_at_ms": T0 + version,
-            "data": {"amount_minor": 2_000, "name": "Zoë"},
-            "request": {"id": "req_1", "idempotency_key": None, "actor": "platform"},
-        }
-        for version in range(1, count + 1)
-    ]
-    return [
-        Record(RecordKind.EVENT, f"{payment}/{e['version']}", BOOK, T0 + e["version"], payment, e)
-        for e in chained(facts)
-    ]
+    made: list[Record] = []
+    previous_hash = ""
+    for version in range(1, count + 1):
+        event = Event(
+            payment_id=payment,
+            version=version,
+            type=EventType.PAYMENT_UPDATED,
+            occurred_at_ms=T0 + version,
+            data={"amount_minor": 2_000, "name": "Zoë"},
+            request={"id": "req_1", "idempotency_key": None, "actor": "platform"},
+            previous_hash=previous_hash,
+        )
+        previous_hash = event.hash
+        made.append(event_record(SignedEvent(event, SIGNATURE), BOOK))
+    return made
 
 
 def change_records(entity: str, count: int = 3) -> list[Record]:
-    facts = [
-        {
-            "entity": entity,
-            "entity_type": "customer",
-            "version": version,
-            "action": "update",
-            "actor": "operator:ann",
-            "request_id": None,
-            "occurred_at_ms": T0 + version,
-            "old": None,
-            "new": {"email": f"{version}@example.com"},
-            "metadata": {},
-        }
-        for version in range(1, count + 1)
-    ]
-    return [
-        Record(RecordKind.CHANGE, f"{entity}/{c['version']}", BOOK, T0 + c["version"], entity, c)
-        for c in chained(facts)
-    ]
+    made: list[Record] = []
+    previous_hash = ""
+    for version in range(1, count + 1):
+        change = Change(
+            entity=entity,
+            entity_type="customer",
+            version=version,
+            action="updated",
+            actor="operator:ann",
+            request_id=None,
+            occurred_at_ms=T0 + version,
+            book=BOOK,
+            old={"email": None},
+            new={"email": f"{version}@example.com"},
+            metadata={},
+            previous_hash=previous_hash,
+        )
+        previous_hash = change.hash
+        signed = {"hash": change.hash, "key_id": SIGNATURE.key_id, "mac": SIGNATURE.mac}
+        made.append(change_record({**change.facts(), **signed}, BOOK))
+    return made
 
 
-def journal_record(payment: str, kind: str = "capture", amount_minor: int = 2_000) -> Record:
+def journal_of(payment: str, kind: str = "capture", amount_minor: int = 2_000) -> Record:
     account = "2000:merchant:acct_1:pending:usd"
     journal = Journal(
         id=f"{payment}/{kind}/ch_1",
@@ -113,8 +120,7 @@ def journal_record(payment: str, kind: str = "capture", amount_minor: int = 2_00
             Posting("1100:receivable:acquirer:sandbox:usd", "usd", 0, amount_minor, Layer.PENDING),
         ),
     )
-    data = json.loads(canonical(journal.to_dict()))
-    return Record(RecordKind.JOURNAL, journal.id, BOOK, T0 + 9, payment, data)
+    return journal_record(journal)
 
 
 def history(prefix: str) -> list[Record]:
@@ -125,15 +131,15 @@ def history(prefix: str) -> list[Record]:
         first[0],
         second[0],
         customer[0],
-        journal_record(f"{prefix}_1", "hold"),
-        journal_record(f"{prefix}_1"),
+        journal_of(f"{prefix}_1", "hold"),
+        journal_of(f"{prefix}_1"),
         first[1],
         customer[1],
-        journal_record(f"{prefix}_2"),
+        journal_of(f"{prefix}_2"),
         second[1],
         first[2],
         second[2],
-        journal_record(f"{prefix}_2", "fee", 88),
+        journal_of(f"{prefix}_2", "fee", 88),
         customer[2],
     ]
 
@@ -412,9 +418,7 @@ LABELS = {("stage",), ("key_id",)}
 
 def test_every_value_of_every_row_is_held(tmp_path: Path) -> None:
     # given an export with a row of each kind
-    export = export_of(
-        {7: [event_records("pi_1")[0], journal_record("pi_1"), *change_records("c")]}
-    )
+    export = export_of({7: [event_records("pi_1")[0], journal_of("pi_1"), *change_records("c")]})
     directory = export.write(tmp_path / "export")
     tried = 0
     for kind in ("manifest", *KINDS):
@@ -462,7 +466,7 @@ def clever_delete(records: list[Record], index: int) -> list[Record]:
 
 def clever_insert(records: list[Record], index: int) -> list[Record]:
     if records[index].kind is RecordKind.JOURNAL:
-        return [*records[:index], journal_record("pi_forged"), *records[index:]]
+        return [*records[:index], journal_of("pi_forged"), *records[index:]]
     return renumbered([*records[: index + 1], *records[index:]])
 
 
@@ -620,7 +624,7 @@ def test_kept_checkpoint_that_is_none_is_named(raw: bytes, tmp_path: Path) -> No
 
 # What the platform itself must never have sealed, signed with its own key.
 EVENTS = event_records("pi_1")
-JOURNAL = journal_record("pi_1")
+JOURNAL = journal_of("pi_1")
 FEE = "4000:platform_fee:usd"
 
 
@@ -629,7 +633,7 @@ def posting(debit: int, credit: int, account: str = FEE, **changes: Any) -> Json
     return {**made, "debit_minor": debit, "credit_minor": credit, **changes}
 
 
-def journal_of(*postings: Json, **changes: Any) -> Record:
+def journal_with(*postings: Json, **changes: Any) -> Record:
     data = {**JOURNAL.data, "postings": list(postings) or JOURNAL.data["postings"], **changes}
     return replace(JOURNAL, data=data)
 
@@ -669,6 +673,16 @@ SEALED_WRONGLY: dict[str, tuple[list[Record], int, str]] = {
         2,
         "is an event of 'pi_1' kept under another",
     ),
+    "change of another entity": (
+        [replace(change_records("cus_1")[0], subject="cus_2")],
+        2,
+        "is a change of 'cus_1' kept under another",
+    ),
+    "change in other books": (
+        [replace(change_records("cus_1")[0], book="acct_2/test")],
+        2,
+        "is a change of 'cus_1' kept under another",
+    ),
     "hash of other facts": (
         [replace(EVENTS[0], data={**EVENTS[0].data, "hash": "00" * 32})],
         2,
@@ -680,52 +694,52 @@ SEALED_WRONGLY: dict[str, tuple[list[Record], int, str]] = {
         "has a previous_hash that is no hash",
     ),
     "journal out of balance": (
-        [journal_of(posting(100, 0), posting(0, 99))],
+        [journal_with(posting(100, 0), posting(0, 99))],
         2,
         "does not balance in 'usd', posted: debits 100, credits 99",
     ),
     "journal out of balance in a layer": (
-        [journal_of(posting(100, 0), posting(0, 100, layer="pending"))],
+        [journal_with(posting(100, 0), posting(0, 100, layer="pending"))],
         2,
         "does not balance in 'usd', posted: debits 100, credits 0",
     ),
     "journal out of balance in a currency": (
-        [journal_of(posting(100, 0), posting(0, 100, "4000:platform_fee:eur", currency="eur"))],
+        [journal_with(posting(100, 0), posting(0, 100, "4000:platform_fee:eur", currency="eur"))],
         2,
         "does not balance in 'usd', posted: debits 100, credits 0",
     ),
     "posting of two sides": (
-        [journal_of(posting(100, 100))],
+        [journal_with(posting(100, 100))],
         2,
         "has a posting that is not one positive debit or credit of a layer",
     ),
     "posting below zero": (
-        [journal_of(posting(-100, 0), posting(0, -100))],
+        [journal_with(posting(-100, 0), posting(0, -100))],
         2,
         "has a posting that is not one positive debit or credit of a layer",
     ),
     "posting of no layer": (
-        [journal_of(posting(100, 0, layer="memo"), posting(0, 100, layer="memo"))],
+        [journal_with(posting(100, 0, layer="memo"), posting(0, 100, layer="memo"))],
         2,
         "has a posting that is not one positive debit or credit of a layer",
     ),
     "posting in another currency": (
-        [journal_of(posting(100, 0, currency="eur"), posting(0, 100, currency="eur"))],
+        [journal_with(posting(100, 0, currency="eur"), posting(0, 100, currency="eur"))],
         2,
         f"posts 'eur' to '{FEE}'",
     ),
     "account of no chart": (
-        [journal_of(posting(100, 0, "9999:mine:usd"), posting(0, 100))],
+        [journal_with(posting(100, 0, "9999:mine:usd"), posting(0, 100))],
         2,
         "posts to an account that the chart does not have",
     ),
     "journal of nothing": (
-        [journal_of(posting(1, 1), postings=[])],
+        [journal_with(posting(1, 1), postings=[])],
         2,
         "is a journal without postings",
     ),
     "journal in other books": (
-        [journal_of(livemode=True)],
+        [journal_with(livemode=True)],
         2,
         "is a journal kept under another name than its own, ('pi_1/capture/ch_1',"
         " 'acct_1/live', 'pi_1', 1790000000009)",
