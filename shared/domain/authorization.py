@@ -213,7 +213,7 @@ def record_answer(
         )
     ]
     if payment.is_automatic and sale:
-        drafts.append(captured_draft(payment, charge, payment.amount_minor))
+        drafts.append(captured_draft(payment, payment.amount_minor, answer))
     elif payment.is_automatic:
         # The capture that follows is due from now on, so that nobody can forget it.
         key = charge.operation_key

@@ -8,7 +8,7 @@ from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.errors import InvariantError, RejectedError
 from shared.domain.events import EventType
 from shared.domain.fees import PLATFORM_RATES, PROVIDER_RATES
-from shared.domain.payment import Charge, Payment, PaymentStatus, unexpected_state
+from shared.domain.payment import Payment, PaymentStatus, unexpected_state
 from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.resolution import first_due_ms
 from shared.domain.reversal import reversal_draft
@@ -52,13 +52,15 @@ def requested_draft(amount_minor: int, operation_key: str | None, now_ms: int) -
     return EventType.CAPTURE_REQUESTED, data
 
 
-def captured_draft(payment: Payment, charge: Charge, amount_minor: int) -> Draft:
+def captured_draft(payment: Payment, amount_minor: int, answer: ProviderAnswer) -> Draft:
     """Returns the event of a capture, with what it costs the merchant and the platform."""
+    charge = payment.latest_charge
     return (
         EventType.PAYMENT_CAPTURED,
         {
             "charge_id": charge.id,
             "amount_minor": amount_minor,
+            "occurred_at_ms": answer.occurred_at_ms,
             "platform_fee_minor": PLATFORM_RATES.fee_minor(amount_minor, payment.currency),
             "provider_fee_minor": PROVIDER_RATES[charge.provider].fee_minor(
                 amount_minor, payment.currency
@@ -77,7 +79,7 @@ def record_answer(payment: Payment, answer: ProviderAnswer, context: Context) ->
         raise InvariantError(f"{payment.id} has no capture in progress")
     if answer.status is not ProviderStatus.APPROVED:
         return record_refusal(payment, answer.message or REFUSED_MESSAGE, context)
-    draft = captured_draft(payment, payment.latest_charge, payment.pending.amount_minor)
+    draft = captured_draft(payment, payment.pending.amount_minor, answer)
     return change(payment, [draft], context)
 
 

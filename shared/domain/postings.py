@@ -284,7 +284,8 @@ def _operation(before: Payment, event: Event, rule: _Rule) -> Operation:
         subject=before.id,
         reference=data[rule.refers_to] if rule.refers_to else before.latest_charge.id,
         currency=before.currency,
-        occurred_at_ms=event.occurred_at_ms,
+        # The provider's word where it has one: an outcome may be heard of days after.
+        occurred_at_ms=data.get("occurred_at_ms") or event.occurred_at_ms,
         posted_at_ms=event.occurred_at_ms,
         parties={"provider": data["provider"] if is_first else before.latest_charge.provider},
         reason=rule.reason(before, data),

@@ -56,7 +56,7 @@ class ProviderAnswer:
     """What the provider said; never a guess.
 
     Args: reference: the provider's own id. code, decline_code, message: of a decline, in Stripe's
-    terms.
+    terms. occurred_at_ms: when it happened there, None when the provider does not tell.
     """
 
     status: ProviderStatus
@@ -66,6 +66,7 @@ class ProviderAnswer:
     message: str | None = None
     authorization_code: str | None = None
     network_transaction_id: str | None = None
+    occurred_at_ms: int | None = None
     checks: Checks = field(default_factory=Checks)
 
 

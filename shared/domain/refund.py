@@ -124,5 +124,6 @@ def _end(
         "refund_id": refund.id,
         "provider_reference": answer.reference or refund.provider_reference,
         "failure_reason": None if is_success else answer.code or "declined",
+        "occurred_at_ms": answer.occurred_at_ms,
     }
     return change(payment, [(event_type, data)], context)

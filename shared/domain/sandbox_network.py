@@ -241,7 +241,7 @@ def answer_at(answer: ProviderAnswer, later: Later | None, now_ms: int) -> Provi
     """Returns what an answer has turned into."""
     if later is None or now_ms < later.at_ms:
         return answer
-    return replace(answer, status=later.status, code=later.code)
+    return replace(answer, status=later.status, code=later.code, occurred_at_ms=later.at_ms)
 
 
 def operation_of(command: Command) -> Operation:
@@ -290,6 +290,11 @@ def decide(state: Authorization | None, command: Command, now_ms: int) -> Decisi
 
     Args: state: what is remembered of the command's reference, None when nothing is.
     """
+    decision = _decided(state, command, now_ms)
+    return replace(decision, answer=replace(decision.answer, occurred_at_ms=now_ms))
+
+
+def _decided(state: Authorization | None, command: Command, now_ms: int) -> Decision:
     if isinstance(command, AuthorizationRequest):
         return _authorize(state, command, now_ms)
     if command.operation is Operation.CAPTURE:
