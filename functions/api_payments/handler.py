@@ -35,6 +35,9 @@ def _api() -> Api:
     return build(ports, payments, documents, bootstrap.sagas(), bootstrap.sandbox_cards())
 
 
+bootstrap.start_signer()
+
+
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Handles an HTTP request."""
     return _api().handle(event, context)

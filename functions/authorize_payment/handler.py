@@ -93,6 +93,7 @@ def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) 
 
 
 bootstrap.start_provider()
+bootstrap.start_signer()
 bootstrap_vault.start_vault()
 handler = step(
     lambda state: run(

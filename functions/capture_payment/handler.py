@@ -109,6 +109,7 @@ def _capture(
 
 
 bootstrap.start_provider()
+bootstrap.start_signer()
 handler = step(
     lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
 )

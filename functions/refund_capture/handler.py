@@ -80,6 +80,7 @@ def _undo(
 
 
 bootstrap.start_provider()
+bootstrap.start_signer()
 handler = step(
     lambda state: run(state, bootstrap.payments(), bootstrap.provider(), bootstrap.clock())
 )

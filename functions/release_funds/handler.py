@@ -84,4 +84,5 @@ def _released(
     )
 
 
+bootstrap.start_signer()
 handler = step(lambda state: run(state, bootstrap.payments(), bootstrap.clock()))

@@ -114,4 +114,5 @@ def _reserve_refund(work: Work, payments: PaymentStore, clock: Clock) -> dict[st
     return done(payment, Outcome.RESERVED)
 
 
+bootstrap.start_signer()
 handler = step(lambda state: run(state, bootstrap.payments(), bootstrap.clock()))

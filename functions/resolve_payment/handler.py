@@ -40,6 +40,7 @@ def run(
     return {"outcome": Outcome.PARKED if payment.waits_for_person else Outcome.DONE}
 
 
+bootstrap.start_signer()
 handler = step(
     lambda state: run(state, bootstrap_vault.payments(), bootstrap.provider(), bootstrap.clock())
 )
