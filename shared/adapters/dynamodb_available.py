@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from shared.adapters.dynamodb import write_if
 from shared.domain.available import FLOOR_MINOR, Available
+from shared.domain.errors import VersionConflictError
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
@@ -74,20 +75,25 @@ class DynamoAvailableStore:
     def set_floor(self, book: str, account: str, floor_minor: int) -> None:
         """Sets how far an account may go; what it holds is not changed."""
         before = {item.account: item for item in self.of_book(book)}.get(account)
-        was_minor = before.floor_minor if before else FLOOR_MINOR
-        self._client.update_item(
+        is_same, values = "attribute_not_exists(headroom)", {}
+        if before is not None:
+            is_same = "available = :available AND headroom = :headroom"
+            values[":headroom"] = _number(before.headroom_minor)
+        available_minor = before.available_minor if before else 0
+        is_set = write_if(
+            self._client.update_item,
             TableName=self._table,
             Key=_key(book, account),
-            UpdateExpression=(
-                "SET available = if_not_exists(available, :zero), "
-                "headroom = if_not_exists(headroom, :room) + :raise"
-            ),
+            UpdateExpression="SET available = :available, headroom = :room",
+            ConditionExpression=is_same,
             ExpressionAttributeValues={
-                ":zero": _number(0),
-                ":room": _number(-FLOOR_MINOR),
-                ":raise": _number(was_minor - floor_minor),
+                **values,
+                ":available": _number(available_minor),
+                ":room": _number(available_minor - floor_minor),
             },
         )
+        if not is_set:
+            raise VersionConflictError(f"{account} changes just now; set its floor again.")
 
 
 def _key(book: str, account: str) -> dict[str, Any]:
