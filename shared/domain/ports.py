@@ -1,6 +1,6 @@
 """The ports: what the platform needs of the outside, as protocols; adapters implement them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from shared.domain.available import Available
@@ -8,12 +8,16 @@ from shared.domain.cards import CardNumber, CardSummary
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite, Page, PageQuery, Scope
 from shared.domain.events import Event, SignedEvent
+from shared.domain.evidence import Block, Leaf
 from shared.domain.idempotency import Answer, Claim, Found
 from shared.domain.ledger import Journal
+from shared.domain.pages import BookPage, Place
 from shared.domain.payment import Payment
 from shared.domain.providers import AuthorizationRequest, ProviderAnswer
 from shared.domain.risk import RiskFeatures, RiskScore
+from shared.domain.sealing import Name
 from shared.domain.signatures import Signature
+from shared.domain.stripes import Stripes
 
 
 class Clock(Protocol):
@@ -113,6 +117,71 @@ class AvailableStore(Protocol):
 
     def set_floor(self, book: str, account: str, floor_minor: int) -> None:
         """Sets how far an account may go; what it holds is not changed."""
+
+
+class BlockStore(Protocol):
+    """Keeps the chains of blocks; what is appended never changes. All reads strongly consistent."""
+
+    def tail(self, shard: int) -> Block | None:
+        """Reads the newest block of a shard."""
+
+    def get(self, shard: int, number: int) -> Block | None:
+        """Reads one block."""
+
+    def blocks(self, shard: int, after_number: int = 0) -> Iterator[Block]:
+        """Reads the blocks after one, in their order, as they are asked for."""
+
+    def newest_first(self, shard: int, before_number: int | None = None) -> Iterator[Block]:
+        """Reads the blocks before one, or all, backwards, as they are asked for."""
+
+    def append(self, block: Block, late: Sequence[Leaf] = ()) -> bool:
+        """Appends a block with the markers of its late records, all or nothing.
+
+        Returns: whether it is the one of its number; False when there was one before.
+        """
+
+    def late(self, names: Sequence[Name]) -> Mapping[Name, str]:
+        """Reads the markers of late records: their leaf hashes; others are left out."""
+
+    def folded(self, shard: int) -> int:
+        """Reads the number of the last block that is folded with all blocks before it."""
+
+    def keep_folded(self, shard: int, number: int) -> None:
+        """Keeps that number; a lower one changes nothing."""
+
+
+class PageStore(Protocol):
+    """Keeps the pages of books; what is put never changes. All reads strongly consistent."""
+
+    def put(self, page: BookPage) -> bool:
+        """Keeps a page; tells whether it is new. One of the same block is the same page."""
+
+    def last(self, book: str, shard: int, before: Place | None = None) -> BookPage | None:
+        """Reads the newest page of a book in a shard, of those before a place."""
+
+    def pages(
+        self,
+        book: str,
+        shard: int,
+        *,
+        after: Place | None = None,
+        before: Place | None = None,
+        newest_first: bool = False,
+    ) -> Iterator[BookPage]:
+        """Reads the pages between two places, without those at them, as they are asked for."""
+
+
+class StripeStore(Protocol):
+    """Keeps over how many ledger shards books are spread."""
+
+    def of_books(self, books: Sequence[str]) -> Mapping[str, Stripes]:
+        """Reads the stripes of books, strongly consistent; of one never changed, the default."""
+
+    def change(self, book: str, before: Stripes, after: Stripes) -> None:
+        """Replaces the stripes of a book.
+
+        Raises: VersionConflictError when they are not what they were before.
+        """
 
 
 class IdempotencyStore(Protocol):
