@@ -1,6 +1,6 @@
 """Changes of a payment: what one transaction writes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,21 @@ def change(
             journal for step in steps for journal in journals_of(step.before, step.event)
         ),
     )
+
+
+def replay(events: Iterable[Event]) -> tuple[Payment, tuple[Journal, ...]]:
+    """Returns the state that a payment's events add up to, and all that they posted.
+
+    Raises: InvariantError when there is none, or they do not follow one another.
+    """
+    payment: Payment | None = None
+    journals: list[Journal] = []
+    for event in events:
+        journals += journals_of(payment, event)
+        payment = apply(payment, event)
+    if payment is None:
+        raise InvariantError("a payment has at least one event")
+    return payment, tuple(journals)
 
 
 def advance(

@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import Any
 
 from shared.domain.announced import History
+from shared.domain.changes import replay
 from shared.domain.errors import InvariantError
 from shared.domain.events import Event
-from shared.domain.ledger import Journal, Layer, Posting
+from shared.domain.ledger import REVERSAL, Journal, Layer, Posting
 from shared.domain.payment import ChargeStatus, Payment, PaymentStatus, RefundStatus, rebuild
 from shared.domain.sandbox_network import Operation
 
@@ -33,6 +34,7 @@ class Rule(StrEnum):
     STATE_IS_REPLAY = "state_is_replay"
     BOOKS_BALANCE = "books_balance"
     BOOKS_AGREE = "books_agree"
+    BOOKS_FOLLOW = "books_follow_events"
     NO_HOLD_LEFT = "no_hold_left"
     NETWORK_AGREES = "network_agrees"
     ONE_EFFECT = "one_effect_per_operation"
@@ -388,6 +390,28 @@ def _books_agree(seen: Observation) -> Iterable[str] | None:
     ]
 
 
+def _books_follow(seen: Observation) -> Iterable[str] | None:
+    """The journals are what the events post, and corrections of them."""
+    if seen.journals is None or seen.record is None:
+        return None
+    try:
+        posted = {journal.id: journal.postings for journal in replay(seen.record.events)[1]}
+    except InvariantError:
+        # That they do not add up is a violation by itself; what they post cannot be said.
+        return []
+    found = {journal.id: journal.postings for journal in seen.journals}
+    corrections = {name for name in found if name.endswith(f"/{REVERSAL}")}
+    return [
+        *(f"{name} is not posted" for name in sorted(posted.keys() - found.keys())),
+        *(f"no event posts {name}" for name in sorted(found.keys() - posted.keys() - corrections)),
+        *(
+            f"{name} is not what its event posts"
+            for name in sorted(posted.keys() & found.keys())
+            if posted[name] != found[name]
+        ),
+    ]
+
+
 def _no_hold_left(seen: Observation) -> Iterable[str] | None:
     balances, payment = _balances(seen, Layer.PENDING), seen.payment
     if balances is None:
@@ -568,6 +592,7 @@ _CHECKS: Mapping[Rule, Check] = {
     Rule.STATE_IS_REPLAY: _state_is_replay,
     Rule.BOOKS_BALANCE: _books_balance,
     Rule.BOOKS_AGREE: _books_agree,
+    Rule.BOOKS_FOLLOW: _books_follow,
     Rule.NO_HOLD_LEFT: _no_hold_left,
     Rule.NETWORK_AGREES: _network_agrees,
     Rule.ONE_EFFECT: _one_effect,

@@ -17,7 +17,7 @@ from tests.support.faults import fail_provider
 from tests.support.telling import TellingWorld
 from tests.support.world import Merchant
 
-UNSEEN = {Rule.NOT_OVERDUE, Rule.STATE_IS_REPLAY, Rule.DELIVERY_TRIED}
+UNSEEN = {Rule.NOT_OVERDUE, Rule.STATE_IS_REPLAY, Rule.BOOKS_FOLLOW, Rule.DELIVERY_TRIED}
 
 
 class Shop:
