@@ -60,6 +60,7 @@ QUEUES = (
     "relay_dead_letters_url",
     "delivery_queue_url",
     "network_notices_url",
+    "seal_dead_letters_url",
 )
 REMAINING_MS = 30_000
 SERVER_TIMEOUT_S = 10
@@ -110,6 +111,7 @@ def stage() -> Iterator["DynamoDBClient"]:
     os.environ.update(facts)
     with mock_aws(), _network() as url:
         os.environ.update({"NETWORK_URL": url, **_tables(), **_queues(), **_secrets()})
+        os.environ["CHECKPOINT_BUCKET"] = _bucket()
         yield boto3.client("dynamodb", region_name=REGION)
 
 
@@ -156,20 +158,30 @@ def _queues() -> dict[str, str]:
     client = boto3.client("sqs", region_name=REGION)
     boto3.client("events", region_name=REGION).create_event_bus(Name="farthing")
     urls = {name.upper(): client.create_queue(QueueName=name)["QueueUrl"] for name in QUEUES}
+    requests = client.create_queue(QueueName="requests.fifo", Attributes={"FifoQueue": "true"})
+    urls["CHECKPOINT_QUEUE_URL"] = requests["QueueUrl"]
     return {**urls, "EVENT_BUS_NAME": "farthing"}
 
 
 def _secrets() -> dict[str, str]:
     kms = boto3.client("kms", region_name=REGION)
     mac = kms.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    signing = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
     secrets = boto3.client("secretsmanager", region_name=REGION)
     secret = secrets.create_secret(Name="network", SecretString=NETWORK_SECRET)
     return {
         "VAULT_KEY_ARN": kms.create_key()["KeyMetadata"]["Arn"],
         "EVENT_KEY_ARN": kms.create_key()["KeyMetadata"]["Arn"],
+        "CHECKPOINT_KEY_ARN": signing["KeyMetadata"]["Arn"],
         "FINGERPRINT_KEY_ARN": mac["KeyMetadata"]["Arn"],
         "NETWORK_SECRET_ARN": secret["ARN"],
     }
+
+
+def _bucket() -> str:
+    s3 = boto3.client("s3", region_name=REGION)
+    s3.create_bucket(Bucket="checkpoints", ObjectLockEnabledForBucket=True)
+    return "checkpoints"
 
 
 @contextmanager

@@ -163,7 +163,9 @@ class Books:
         """Lets a function read the chains of blocks, sign them, and put what it signed away."""
         function.allow(QUERY, self.evidence.table_arn)
         function.allow(PUT, self.evidence.table_arn, only_keys(CHECKPOINTS))
-        function.allow(["kms:Sign", "kms:GetPublicKey"], self.checkpoint_key.key_arn)
+        function.allow(["kms:Sign", "kms:Verify"], self.checkpoint_key.key_arn)
+        # Without it, an object that there is not would be refused, not missing.
+        function.allow(["s3:ListBucket"], self.checkpoints.bucket_arn)
         function.allow(
             ["s3:GetObject", "s3:PutObject", "s3:PutObjectRetention"],
             self.checkpoints.arn_for_objects(CHECKPOINTS_FOLDER),

@@ -111,8 +111,8 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     },
     "SignCheckpoint": {
         "Evidence": {"Query", "PutItem"},
-        "CheckpointKey": {"Sign", "GetPublicKey"},
-        "Checkpoints": {"GetObject", "PutObject", "PutObjectRetention"},
+        "CheckpointKey": {"Sign", "Verify"},
+        "Checkpoints": {"GetObject", "PutObject", "PutObjectRetention", "ListBucket"},
         "CheckpointRequestsQueue": CONSUMED,
     },
     # It changes nothing but its place.
