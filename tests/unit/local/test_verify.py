@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -796,6 +796,14 @@ def test_block_that_states_what_is_not_so_is_found_though_it_is_signed(
 
     assert (finding.file, finding.line) == ("shard-07.jsonl", 1)
     assert said in finding.what
+
+
+def test_record_of_an_unknown_kind_is_found_though_it_is_signed(tmp_path: Path) -> None:
+    export = sealed_by_platform([replace(EVENTS[0], kind=cast(RecordKind, "rumor"))])
+
+    assert found(export, tmp_path / "export") == Finding(
+        "shard-07.jsonl", 2, "is of no kind that there is: 'rumor'"
+    )
 
 
 def test_newest_time_of_a_shard_never_goes_back(tmp_path: Path) -> None:
