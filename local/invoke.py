@@ -25,9 +25,12 @@ from local.home import ACCESS
 from local.progress import stop_with
 from shared import bootstrap
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
+from shared.adapters.memory_signer import MemorySigner
+from shared.adapters.system import SystemClock
 from shared.config import DUE_INDEX
-from shared.domain.changes import PaymentChange
-from shared.domain.documents import Document, DocumentWrite
+from shared.domain import changes
+from shared.domain.audit_trail import created
+from shared.domain.documents import Document
 from shared.domain.events import PLATFORM, Event, EventType
 from shared.domain.payment import Payment
 from shared.domain.ports import PaymentStore
@@ -240,8 +243,11 @@ def admit(documents: DynamoDocumentStore, event: Mapping[str, Any]) -> None:
     now_ms = time.time_ns() // 1_000_000
     documents.commit(
         [
-            DocumentWrite(
-                Document(name, of, ACCOUNT, livemode=False, version=1, created_ms=now_ms, data=data)
+            created(
+                Document(
+                    name, of, ACCOUNT, livemode=False, version=1, created_ms=now_ms, data=data
+                ),
+                changes.Context(now_ms),
             )
             for name, of, data in (
                 (key_record_id(key), "api_key", record),
@@ -271,7 +277,7 @@ def restore(payments: PaymentStore, state: Mapping[str, Any]) -> None:
         Event(payment.id, version, EventType.PAYMENT_UPDATED, payment.created_ms, {}, nobody)
         for version in range(1, payment.version + 1)
     )
-    payments.commit(PaymentChange(before_version=0, payment=payment, events=events))
+    payments.commit(changes.PaymentChange(before_version=0, payment=payment, events=events))
 
 
 def invoke(function: str, event: Mapping[str, Any]) -> Any:
@@ -280,7 +286,8 @@ def invoke(function: str, event: Mapping[str, Any]) -> Any:
     Raises: LookupError when there is no such function; whatever the function raises.
     """
     with stage() as client:
-        admit(DynamoDocumentStore(client, "objects", "idempotency"), event)
+        signer = MemorySigner(SystemClock())
+        admit(DynamoDocumentStore(client, "objects", "idempotency", signer), event)
         restore(bootstrap.payments(), event)
         return load(function)(event, Context())
 

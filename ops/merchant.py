@@ -14,9 +14,20 @@ from typing import Any
 
 import boto3
 
-from ops.stages import CLIENT, OperatorError, data_outputs, stage_region, stage_regions
+from ops.stages import (
+    CLIENT,
+    OperatorError,
+    actor_of,
+    ask_operator,
+    data_outputs,
+    event_signer,
+    stage_region,
+    stage_regions,
+)
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
 from shared.adapters.system import SystemClock, SystemEntropy
+from shared.domain.audit_trail import created
+from shared.domain.changes import Context
 from shared.domain.currencies import EXPONENTS
 from shared.domain.documents import Document, DocumentWrite
 from shared.domain.ports import DocumentStore, Entropy
@@ -59,10 +70,10 @@ def new_credentials(entropy: Entropy) -> Credentials:
 
 
 def documents(
-    merchant: Merchant, credentials: Credentials, created_ms: int
+    merchant: Merchant, credentials: Credentials, context: Context, reason: str | None = None
 ) -> tuple[DocumentWrite, ...]:
     """Returns what every region must hold for the merchant: the account and its two keys."""
-    account = credentials.account
+    account, created_ms = credentials.account, context.now_ms
     profile = {
         "home_region": merchant.home,
         "country": merchant.country,
@@ -82,7 +93,7 @@ def documents(
             "revoked": False,
         }
         written.append(_document(key_record_id(key), "api_key", account, created_ms, facts))
-    return tuple(DocumentWrite(document) for document in written)
+    return tuple(created(document, context, reason=reason) for document in written)
 
 
 def _document(
@@ -110,7 +121,7 @@ def open_store(stage: str, region: str) -> DocumentStore:
     """
     objects, idempotency = data_outputs(stage, region, ("ObjectsTable", "IdempotencyTable"))
     client = boto3.client("dynamodb", region_name=region, config=CLIENT)
-    return DynamoDocumentStore(client, objects, idempotency)
+    return DynamoDocumentStore(client, objects, idempotency, event_signer(stage, region))
 
 
 def _arguments() -> argparse.Namespace:
@@ -121,11 +132,12 @@ def _arguments() -> argparse.Namespace:
     command.add_argument("--country", default="US", help="ISO 3166 alpha-2")
     command.add_argument("--currency", default="usd", choices=sorted(EXPONENTS), metavar="ISO4217")
     command.add_argument("--email")
+    ask_operator(command)
     return parser.parse_args()
 
 
 def _create(arguments: argparse.Namespace) -> Credentials:
-    regions = stage_regions(arguments.stage)
+    actor, regions = actor_of(arguments), stage_regions(arguments.stage)
     home = stage_region(arguments.stage, arguments.home)
     country = arguments.country.upper()
     if len(country) != 2 or not country.isascii() or not country.isalpha():
@@ -135,7 +147,8 @@ def _create(arguments: argparse.Namespace) -> Credentials:
         stores = list(pool.map(lambda region: open_store(arguments.stage, region), ordered))
     merchant = Merchant(home, country, arguments.currency, arguments.email)
     credentials = new_credentials(SystemEntropy())
-    create(stores, documents(merchant, credentials, SystemClock().now_ms()))
+    context = Context(SystemClock().now_ms(), actor=actor)
+    create(stores, documents(merchant, credentials, context, arguments.reason))
     return credentials
 
 

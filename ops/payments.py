@@ -20,6 +20,8 @@ import boto3
 from ops.stages import (
     CLIENT,
     OperatorError,
+    actor_of,
+    ask_operator,
     data_outputs,
     event_signer,
     stage_region,
@@ -32,7 +34,7 @@ from shared.domain.changes import Context
 from shared.domain.errors import PaymentError
 from shared.domain.ids import BODY_LENGTH
 from shared.domain.payment import Charge, Payment
-from shared.domain.ports import Clock, PaymentStore
+from shared.domain.ports import PaymentStore
 from shared.domain.providers import idempotency_key
 
 EVENTS_SHOWN = 20
@@ -139,19 +141,21 @@ def _provider(charge: Charge) -> Json:
     }
 
 
-def look_again(payments: PaymentStore, payment: Payment, clock: Clock) -> Json:
+def look_again(
+    payments: PaymentStore, payment: Payment, context: Context, reason: str | None = None
+) -> Json:
     """Has everything on a payment looked after that waits for a person or is overdue.
 
+    Args: reason: why, for who reads the payment's history later.
     Returns: what the sweeper now finds.
     Raises: OperatorError when there is no such thing; VersionConflictError when the payment has
     changed meanwhile. Nothing is changed then.
     """
-    now_ms = clock.now_ms()
-    change = resolution.look_again(payment, Context(now_ms))
+    change = resolution.look_again(payment, context, reason)
     if change is not None:
         payments.commit(change)
         payment = change.payment
-    due = [work.to_json() for work in open_work(payment) if work.is_due(now_ms)]
+    due = [work.to_json() for work in open_work(payment) if work.is_due(context.now_ms)]
     if not due:
         raise OperatorError(f"nothing on {payment.id} waits for a person or is overdue")
     return {"payment": payment.id, "version": payment.version, "looked_after": due}
@@ -188,6 +192,8 @@ def _arguments() -> argparse.Namespace:
         command.add_argument("--stage", required=True)
         command.add_argument("--region", help="merchant's home; the stage's first one by default")
         command.add_argument("payment", metavar="pi_...")
+        if name == "look-again":
+            ask_operator(command)
     return parser.parse_args()
 
 
@@ -200,7 +206,8 @@ def _run(arguments: argparse.Namespace) -> str:
     payment = _find(payments, arguments.payment, arguments.stage, region)
     if arguments.command == "show":
         return json.dumps(show(payments, payment), indent=2)
-    return json.dumps(look_again(payments, payment, SystemClock()))
+    context = Context(SystemClock().now_ms(), actor=actor_of(arguments))
+    return json.dumps(look_again(payments, payment, context, arguments.reason))
 
 
 def main() -> None:

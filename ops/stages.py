@@ -1,6 +1,9 @@
 """The stages of cdk.json, and what is deployed of them, as operator commands find it."""
 
+import argparse
+import getpass
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +18,38 @@ ROOT = Path(__file__).resolve().parents[1]
 CLIENT = Config(
     connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4}
 )
+REASON_LENGTH_MAX = 500
+_NAME = re.compile(r"[0-9A-Za-z._@+-]{1,64}")
 
 
 class OperatorError(Exception):
     """Says what the operator has to change."""
+
+
+def ask_operator(command: argparse.ArgumentParser) -> None:
+    """Adds the options that say who does something, and why."""
+    command.add_argument("--operator", metavar="NAME", help="who you are; your login by default")
+    command.add_argument("--reason", help="why, as the audit log will tell it")
+
+
+def actor_of(arguments: argparse.Namespace) -> str:
+    """Returns who does it, as records name them.
+
+    Raises: OperatorError when the name, or the reason that is given, is not fit for records.
+    """
+    name, reason = arguments.operator or _login(), arguments.reason
+    if not _NAME.fullmatch(name):
+        raise OperatorError(f"{name!r} names no operator: use up to 64 letters, digits, . _ @ + -")
+    if reason is not None and not 0 < len(reason.strip()) <= len(reason) <= REASON_LENGTH_MAX:
+        raise OperatorError(f"a reason is some words, up to {REASON_LENGTH_MAX} characters")
+    return f"operator:{name}"
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise OperatorError("nobody is logged in: say who you are with --operator") from error
 
 
 def stage_regions(stage: str) -> tuple[str, ...]:

@@ -9,11 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
-from shared.adapters.dynamodb_payments import (
-    DynamoDueIndex,
-    DynamoLedgerStore,
-    DynamoPaymentStore,
-)
+from shared.adapters.dynamodb_ledger import DynamoLedgerStore
+from shared.adapters.dynamodb_payments import DynamoDueIndex, DynamoPaymentStore
 from shared.adapters.system import SystemClock, SystemEntropy
 from shared.config import Settings
 from shared.domain.errors import TransientError
@@ -69,9 +66,17 @@ def dynamodb() -> "DynamoDBClient":
 
 @functools.cache
 def documents() -> DynamoDocumentStore:
-    """Composes the document store."""
+    """Composes the document store for those who read, and announce what others changed."""
     return DynamoDocumentStore(
         dynamodb(), settings()["OBJECTS_TABLE"], settings()["IDEMPOTENCY_TABLE"]
+    )
+
+
+@functools.cache
+def audited_documents() -> DynamoDocumentStore:
+    """Composes the document store for those who change documents, and sign for it."""
+    return DynamoDocumentStore(
+        dynamodb(), settings()["OBJECTS_TABLE"], settings()["IDEMPOTENCY_TABLE"], signer()
     )
 
 
@@ -85,14 +90,14 @@ def idempotency() -> DynamoIdempotencyStore:
 
 def payment_tables() -> dict[str, str]:
     """Names the tables of a payment's transaction."""
-    names = ("payments", "objects", "ledger", "idempotency")
+    names = ("payments", "objects", "ledger", "idempotency", "balances")
     return {name: settings()[f"{name.upper()}_TABLE"] for name in names}
 
 
 @functools.cache
 def payments() -> DynamoPaymentStore:
     """Composes the payment store, outside of card-data scope."""
-    return DynamoPaymentStore(dynamodb(), payment_tables())
+    return DynamoPaymentStore(dynamodb(), payment_tables(), signer())
 
 
 @functools.cache

@@ -84,7 +84,7 @@ class Books:
 
     @property
     def signing_environment(self) -> dict[str, str]:
-        """What a function needs to know to sign events."""
+        """What a function needs to know to sign events and audit records."""
         return {
             "EVIDENCE_TABLE": self.evidence.table_name,
             "EVENT_KEY_ARN": self.event_key.key_arn,
@@ -125,7 +125,7 @@ class Books:
         self.sign_events(function)
 
     def sign_events(self, function: FarthingFunction) -> None:
-        """Lets a function make and use the key of the day."""
+        """Lets a function make and use the key of the day: for events, and for audit records."""
         function.allow(GET + PUT, self.evidence.table_arn, only_keys(DAY_KEYS))
         actions = ["kms:GenerateDataKey", "kms:Decrypt"]
         function.allow(actions, self.event_key.key_arn, self.event_context)

@@ -214,7 +214,7 @@ class PaymentsStack(FarthingStack):
             "GET /v1/payment_methods",
             "ANY /v1/payment_methods/{proxy+}",
             "GET /v1/tokens/{proxy+}",
-            environment={**objects, **describes_cards},
+            environment={**objects, **books.signing_environment, **describes_cards},
         )
         customers.allow(["lambda:InvokeFunction"], tokenize.function.function_arn)
         events = self._api_function(
@@ -223,11 +223,12 @@ class PaymentsStack(FarthingStack):
             "ANY /v1/events/{proxy+}",
             "ANY /v1/webhook_endpoints",
             "ANY /v1/webhook_endpoints/{proxy+}",
-            environment=objects,
+            environment={**objects, **books.signing_environment},
         )
         for function in (customers, events):
             books.read_objects(function)
             books.write_objects(function)
+            books.sign_events(function)
             books.keep_idempotency(function)
         ledger = self._api_function(
             "api_ledger",
@@ -279,6 +280,7 @@ class PaymentsStack(FarthingStack):
             environment={
                 "OBJECTS_TABLE": books.objects.table_name,
                 "IDEMPOTENCY_TABLE": books.idempotency.table_name,
+                **books.signing_environment,
                 "VERIFICATION_QUEUE_URL": queue.queue.queue_url,
                 **vault.sealing_environment,
             },
@@ -287,6 +289,7 @@ class PaymentsStack(FarthingStack):
         vault.allow_sealing(function)
         books.read_objects(function)
         books.write_objects(function)
+        books.sign_events(function)
         books.keep_idempotency(function)
         function.allow(["sqs:SendMessage"], queue.queue.queue_arn)
         self._delete_card_verification(queue)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from functions.api_customers.attachment import (
@@ -17,11 +18,12 @@ from functions.api_customers.models import (
     ListCustomers,
     UpdateCustomer,
 )
+from shared.domain.audit_trail import created, updated
 from shared.domain.documents import Document, DocumentWrite, ListEntry, PageQuery
 from shared.domain.errors import RejectedError, TransientError
 from shared.domain.ports import DocumentStore
 from shared.edge.api import Api, Reply, Request
-from shared.edge.documents import ScopedDocuments, changed
+from shared.edge.documents import ScopedDocuments
 from shared.edge.fields import NoParams, merge_metadata
 from shared.wire import objects
 
@@ -71,8 +73,8 @@ class _Customers:
             data=_merged({}, sent),
         )
         self._require_own_default(request, customer, method)
-        created = DocumentWrite(customer, listed=_entries(customer))
-        return self._commit(request, [created] if method is None else [created, method])
+        write = created(customer, request.context, listed=_entries(customer))
+        return self._commit(request, [write] if method is None else [write, method])
 
     def list(self, request: Request[ListCustomers]) -> Reply:
         """Lists customers, or those with exactly this e-mail address."""
@@ -94,13 +96,15 @@ class _Customers:
         """Changes what was sent and leaves the rest."""
         scoped = ScopedDocuments(self._documents, request.scope)
         before = scoped.named_by_path(KIND, request.path["id"])
-        after = changed(before, _merged(before.data, request.params.sent()))
+        after = replace(before, data=_merged(before.data, request.params.sent()))
         self._require_own_default(request, after)
         old, new = _entries(before), _entries(after)
-        write = DocumentWrite(
-            after,
-            listed=tuple(entry for entry in new if entry not in old),
-            unlisted=tuple(entry for entry in old if entry not in new),
+        write = updated(
+            before,
+            after.data,
+            request.context,
+            listed=[entry for entry in new if entry not in old],
+            unlisted=[entry for entry in old if entry not in new],
         )
         return self._commit(request, [write])
 
@@ -109,9 +113,10 @@ class _Customers:
         scoped = ScopedDocuments(self._documents, request.scope)
         customer = scoped.named_by_path(KIND, request.path["id"])
         self._detach_all(request, customer)
-        tombstone = changed(customer, {"deleted": True})
-        self._documents.commit([DocumentWrite(tombstone, unlisted=_entries(customer))])
-        return Reply(200, objects.deleted(tombstone))
+        entries = _entries(customer)
+        tombstone = updated(customer, {"deleted": True}, request.context, unlisted=entries)
+        self._documents.commit([tombstone])
+        return Reply(200, objects.deleted(tombstone.document))
 
     def _detach_all(self, request: Request[NoParams], customer: Document) -> None:
         scoped = ScopedDocuments(self._documents, request.scope)
@@ -121,7 +126,8 @@ class _Customers:
             page = self._documents.page(request.scope, collection, query)
             if not page.ids:
                 return
-            self._documents.commit([detached(method) for method in scoped.in_order(page.ids)])
+            methods = scoped.in_order(page.ids)
+            self._documents.commit([detached(method, request.context) for method in methods])
         raise TransientError("The customer has more payment methods than one request can detach.")
 
     def _first_payment_method(
@@ -134,7 +140,7 @@ class _Customers:
             return made
         scoped = ScopedDocuments(self._documents, request.scope)
         method = scoped.named_by_param("payment_method", method_id, "payment_method")
-        return attached(method, customer_id)
+        return attached(method, customer_id, request.context)
 
     def _require_own_default(
         self,

@@ -21,7 +21,7 @@ def build(ports: ApiPorts, documents: DocumentStore, sandbox_cards: SandboxCards
 
 @functools.cache
 def _api() -> Api:
-    return build(bootstrap_api.ports(), bootstrap.documents(), bootstrap.sandbox_cards)
+    return build(bootstrap_api.ports(), bootstrap.audited_documents(), bootstrap.sandbox_cards)
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

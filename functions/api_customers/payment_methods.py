@@ -18,11 +18,12 @@ from functions.api_customers.models import (
     ListPaymentMethods,
     UpdatePaymentMethod,
 )
+from shared.domain.audit_trail import updated
 from shared.domain.documents import Document, DocumentWrite
 from shared.domain.errors import RejectedError
 from shared.domain.ports import DocumentStore
 from shared.edge.api import Api, Reply, Request
-from shared.edge.documents import ScopedDocuments, changed
+from shared.edge.documents import ScopedDocuments
 from shared.edge.fields import NoParams, merge_metadata
 from shared.wire import objects
 from shared.wire.errors import CardError, no_such
@@ -99,7 +100,7 @@ class _PaymentMethods:
             data["billing_details"] = _merged(data.get("billing_details"), sent["billing_details"])
         _check_expiry(request.params.card, method, request.now_ms)
         data["card"] = {**data["card"], **sent.get("card", {})}
-        return self._commit(request, [DocumentWrite(changed(method, data))])
+        return self._commit(request, [updated(method, data, request.context)])
 
     def attach(self, request: Request[AttachPaymentMethod]) -> Reply:
         """Attaches a payment method; again to the same customer changes nothing."""
@@ -110,19 +111,19 @@ class _PaymentMethods:
         customer = self._customer(request)
         if method.data.get("customer") == customer.id:
             return Reply(200, objects.payment_method(method), unchanged=True)
-        return self._commit(request, [attached(method, customer.id)])
+        return self._commit(request, [attached(method, customer.id, request.context)])
 
     def detach(self, request: Request[NoParams]) -> Reply:
         """Detaches a payment method, also as its customer's default."""
         method = self._named(request)
-        writes = [detached(method)]
+        writes = [detached(method, request.context)]
         customer = self._scoped(request).find("customer", method.data["customer"])
         if customer is not None:
             settings = customer.data.get("invoice_settings", {})
             if settings.get("default_payment_method") == method.id:
                 settings = {**settings, "default_payment_method": None}
                 data = {**customer.data, "invoice_settings": settings}
-                writes.append(DocumentWrite(changed(customer, data)))
+                writes.append(updated(customer, data, request.context))
         return self._commit(request, writes)
 
     def retrieve_token(self, request: Request[NoParams]) -> Reply:

@@ -20,7 +20,7 @@ def build(ports: ApiPorts, documents: DocumentStore) -> Api:
 
 @functools.cache
 def _api() -> Api:
-    return build(bootstrap_api.ports(), bootstrap.documents())
+    return build(bootstrap_api.ports(), bootstrap.audited_documents())
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from functions.api_events.models import CreateWebhookEndpoint, UpdateWebhookEndpoint
-from shared.domain.documents import Document, DocumentWrite, ListEntry, PageQuery
+from shared.domain.audit_trail import created, updated
+from shared.domain.documents import Document, ListEntry, PageQuery
 from shared.domain.errors import RejectedError
 from shared.domain.ports import DocumentStore
 from shared.domain.webhooks import ENDPOINTS_MAX
 from shared.edge.api import Api, Reply, Request
-from shared.edge.documents import ScopedDocuments, changed
+from shared.edge.documents import ScopedDocuments
 from shared.edge.fields import NoParams, PageParams, merge_metadata
 from shared.wire import objects
 
@@ -57,7 +58,7 @@ class _WebhookEndpoints:
             },
         )
         reply = Reply(200, {**objects.webhook_endpoint(endpoint), "secret": secret})
-        write = DocumentWrite(endpoint, listed=(_entry(endpoint),))
+        write = created(endpoint, request.context, listed=[_entry(endpoint)])
         self._documents.commit([write], request.answered(reply))
         return reply
 
@@ -77,18 +78,18 @@ class _WebhookEndpoints:
         changes = request.params.sent()
         if "url" in changes:
             _check_url(changes["url"], livemode=request.scope.livemode)
-        data = _merged(endpoint.data, changes)
-        after = changed(endpoint, data)
-        reply = Reply(200, objects.webhook_endpoint(after))
-        self._documents.commit([DocumentWrite(after)], request.answered(reply))
+        write = updated(endpoint, _merged(endpoint.data, changes), request.context)
+        reply = Reply(200, objects.webhook_endpoint(write.document))
+        self._documents.commit([write], request.answered(reply))
         return reply
 
     def delete(self, request: Request[NoParams]) -> Reply:
         """Deletes an endpoint and its secret."""
         endpoint = self._named(request)
-        tombstone = changed(endpoint, {"deleted": True})
-        self._documents.commit([DocumentWrite(tombstone, unlisted=(_entry(endpoint),))])
-        return Reply(200, objects.deleted(tombstone))
+        entries = [_entry(endpoint)]
+        tombstone = updated(endpoint, {"deleted": True}, request.context, unlisted=entries)
+        self._documents.commit([tombstone])
+        return Reply(200, objects.deleted(tombstone.document))
 
     def _named(self, request: Request[Any]) -> Document:
         scoped = ScopedDocuments(self._documents, request.scope)

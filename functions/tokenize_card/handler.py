@@ -37,7 +37,7 @@ def make_api(ports: ApiPorts, tokenizer: Tokenizer, sealer: CardSealer) -> Api:
 def _tokenizer() -> Tokenizer:
     is_production = bootstrap_vault.is_production()
     policy = StagePolicy(takes_live_cards=is_production, has_sandbox_cards=not is_production)
-    return Tokenizer(bootstrap_vault.sealer(), bootstrap.documents(), policy)
+    return Tokenizer(bootstrap_vault.sealer(), bootstrap.audited_documents(), policy)
 
 
 @functools.cache

@@ -12,15 +12,16 @@ from functions.tokenize_card.models import (
 )
 from functions.tokenize_card.validation import checked_card, require_belonging
 from shared.domain import sandbox_cards
+from shared.domain.audit_trail import created, updated
 from shared.domain.card_brands import brand_of
 from shared.domain.cards import CardNumber, CardSummary
-from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
+from shared.domain.documents import Document, ListEntry, Scope
 from shared.domain.errors import InvariantError, RejectedError
 from shared.domain.ports import DocumentStore
 from shared.domain.sandbox_cards import SandboxCard
 from shared.domain.vault import CardSealer
 from shared.edge.api import Reply, Request
-from shared.edge.documents import ScopedDocuments, changed
+from shared.edge.documents import ScopedDocuments
 from shared.edge.fields import Address, BillingDetails, merge_metadata
 from shared.wire import objects
 
@@ -77,9 +78,10 @@ class Tokenizer:
         }
         method = _new_document(request, "pm", "payment_method", data)
         listed = ListEntry("payment_method", method.created_ms, method.id)
-        writes = [DocumentWrite(method, listed=(listed,))]
+        writes = [created(method, request.context, listed=[listed])]
         if source.used is not None:
-            writes.append(DocumentWrite(changed(source.used, {**source.used.data, "used": True})))
+            used = {**source.used.data, "used": True}
+            writes.append(updated(source.used, used, request.context))
         reply = Reply(200, objects.payment_method(method))
         self._documents.commit(writes, request.answered(reply))
         return reply
@@ -96,7 +98,7 @@ class Tokenizer:
         }
         token = _new_document(request, "tok", "token", data)
         reply = Reply(200, objects.token(token))
-        self._documents.commit([DocumentWrite(token)], request.answered(reply))
+        self._documents.commit([created(token, request.context)], request.answered(reply))
         return reply
 
     def describe_alias(self, alias: str, account: str) -> dict[str, Any] | None:

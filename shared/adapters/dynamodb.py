@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
-from shared.domain.audit import Change, require_changes
+from shared.domain.audit import Change
+from shared.domain.audit_trail import require_changes
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import (
     ConflictError,

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from shared.adapters import dynamodb
 from shared.domain.documents import Document, DocumentWrite, Page, PageQuery, Scope
-from shared.domain.errors import TransientError
+from shared.domain.errors import PaymentError, TransientError
 from shared.domain.idempotency import Answer, Claim, Found
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
-    from shared.domain.ports import Clock
+    from shared.domain.ports import Clock, EventSigner
 
 _WRITE_BATCH_MAX = 25
 _WRITE_TRIES_MAX = 8
@@ -23,13 +23,21 @@ _TIME_MAX_MS = 10**13 - 1
 class DynamoDocumentStore:
     """Implements DocumentStore.
 
-    Args: table: of the objects. idempotency_table: for claims made with a write.
+    Args: table: of the objects. idempotency_table: for claims made with a write. signer: of the
+    audit records; None where nothing that is audited is written.
     """
 
-    def __init__(self, client: "DynamoDBClient", table: str, idempotency_table: str) -> None:
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        table: str,
+        idempotency_table: str,
+        signer: "EventSigner | None" = None,
+    ) -> None:
         self._client = client
         self._table = table
         self._idempotency_table = idempotency_table
+        self._signer = signer
 
     def get(self, object_id: str) -> Document | None:
         """Reads one document, strongly consistent."""
@@ -46,12 +54,13 @@ class DynamoDocumentStore:
         return {document.id: document for document in documents}
 
     def commit(self, writes: Sequence[DocumentWrite], claim: Claim | None = None) -> None:
-        """Writes all or nothing, with the claim."""
-        operations = dynamodb.document_operations(self._table, writes)
+        """Writes all or nothing, with the audit records and the claim."""
+        operations = dynamodb.document_operations(self._table, writes, self._signer)
+        refusals: dict[int, PaymentError] = {}
         if claim is not None:
+            refusals[len(operations)] = dynamodb.key_in_use()
             operations.append(dynamodb.put_claim(self._idempotency_table, claim))
-        claim_index = len(operations) - 1 if claim is not None else None
-        dynamodb.transact(self._client, operations, claim_index)
+        dynamodb.transact(self._client, operations, refusals)
 
     def put_events(self, events: Sequence[DocumentWrite]) -> None:
         """Writes event objects and their rows; the same ones again change nothing."""
@@ -129,6 +138,7 @@ def _document(item: Mapping[str, Any]) -> Document:
         created_ms=int(item["created_ms"]["N"]),
         data={**data, **_deliveries(item, data)},
         expires_at_s=int(item["expires_at"]["N"]) if "expires_at" in item else None,
+        change_hash=item["change_hash"]["S"] if "change_hash" in item else "",
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from shared.adapters.memory_signer import MemorySigner
-from shared.domain.audit import AuditRecord, require_changes
+from shared.domain.audit import AuditRecord
+from shared.domain.audit_trail import require_changes
 from shared.domain.available import FLOOR_MINOR, Available, guarded_debits, insufficient_funds
 from shared.domain.changes import PaymentChange
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from shared.domain.audit import created
+from shared.domain.audit_trail import created
 from shared.domain.capture import captured_draft, requested_draft
 from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.domain.audit import Change
+from shared.domain.errors import InvariantError
+
 LIMIT_DEFAULT = 10
 LIMIT_MAX = 100
 
@@ -14,7 +17,8 @@ class Document:
 
     Args: kind: "customer", "payment_method", "token", "webhook_endpoint", "event" or "account".
     version: 1 at creation, plus one per change. data: JSON, the kind's own fields.
-    expires_at_s: when the store may drop it, epoch seconds, or None for never.
+    expires_at_s: when the store may drop it, epoch seconds, or None for never. change_hash: of its
+    newest audit record, which names them all; two that say the same are equal whatever it is.
     """
 
     id: str
@@ -25,6 +29,7 @@ class Document:
     created_ms: int
     data: Mapping[str, Any]
     expires_at_s: int | None = None
+    change_hash: str = field(default="", compare=False)
 
     @property
     def is_deleted(self) -> bool:
@@ -46,11 +51,24 @@ class ListEntry:
 
 @dataclass(frozen=True, slots=True)
 class DocumentWrite:
-    """Puts one version of a document (version 1 must be new) and changes its list rows."""
+    """Puts one version of a document (version 1 must be new) and changes its list rows.
+
+    Args: change: the audit record of it, None for what is not audited; `created` and `updated` of
+    the audit trail make both.
+    """
 
     document: Document
     listed: tuple[ListEntry, ...] = ()
     unlisted: tuple[ListEntry, ...] = ()
+    change: Change | None = None
+
+    def __post_init__(self) -> None:
+        document, change = self.document, self.change
+        if change is None:
+            return
+        told = (change.entity, change.version, change.hash)
+        if told != (document.id, document.version, document.change_hash):
+            raise InvariantError(f"{document.id} is written with the record of another change")
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,16 +138,23 @@ def park(payment: Payment, context: Context) -> PaymentChange | None:
     return _dated(payment, [_unknown_until(None, None)], context)
 
 
-def look_again(payment: Payment, context: Context) -> PaymentChange | None:
+def look_again(
+    payment: Payment, context: Context, reason: str | None = None
+) -> PaymentChange | None:
     """Has what waits for a person looked after from now on, because a person says so.
 
     What has a date keeps it: what is overdue is looked after anyway, and a later date would hide
     that nobody did.
 
+    Args: reason: why, for who reads the events later.
     Returns: None when nothing waits for a person. More than DATES_SET_MAX take another call.
     """
     waiting = [name for name, date in payment.open_dates.items() if date is None]
-    drafts = [_unknown_until(name, context.now_ms) for name in waiting]
+    told = {} if reason is None else {"reason": reason}
+    drafts: list[Draft] = []
+    for name in waiting:
+        kind, data = _unknown_until(name, context.now_ms)
+        drafts.append((kind, {**data, **told}))
     return _dated(payment, drafts, context)
 
 

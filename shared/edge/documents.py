@@ -109,8 +109,3 @@ class ScopedDocuments:
         return NotFoundError(
             f"{error.message}; {hint} to make this request.", code=error.code, param=param
         )
-
-
-def changed(document: Document, data: Mapping[str, Any]) -> Document:
-    """Returns the next version of a document."""
-    return replace(document, version=document.version + 1, data=data)

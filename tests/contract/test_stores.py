@@ -46,6 +46,7 @@ from shared.domain.ports import (
 )
 from shared.domain.postings import Operation, post
 from tests.support.aws import REGION, create_payment_tables
+from tests.support.documents import audited
 from tests.support.payments import CHARGE_ID, CONFIRMED, CREATED, DECLINED, PAYMENT_ID
 
 SCOPE = Scope("acct_1", livemode=False)
@@ -85,7 +86,7 @@ def _dynamodb() -> Stores:
     tables = create_payment_tables(client)
     clock = MemoryClock()
     return Stores(
-        DynamoDocumentStore(client, tables["objects"], tables["idempotency"]),
+        DynamoDocumentStore(client, tables["objects"], tables["idempotency"], MemorySigner(clock)),
         DynamoPaymentStore(client, tables, MemorySigner(clock)),
         DynamoLedgerStore(client, tables["ledger"]),
         DynamoIdempotencyStore(client, tables["idempotency"], tables["objects"], clock),
@@ -160,7 +161,7 @@ def test_document_stored_is_read_back(stores: Stores) -> None:
     # given
     document = customer(name="Zoë 🏦", metadata={"a": "b"}, nested=[1, None, {"x": True}])
     # when
-    stores.documents.commit([DocumentWrite(document)])
+    stores.documents.commit([audited(document)])
     # then
     assert stores.documents.get("cus_1") == document
     assert stores.documents.get("cus_2") is None
@@ -170,14 +171,14 @@ def test_document_that_expires_keeps_its_expiry(stores: Stores) -> None:
     # given
     document = replace(customer(), expires_at_s=1_790_000_999)
     # when
-    stores.documents.commit([DocumentWrite(document)])
+    stores.documents.commit([audited(document)])
     # then
     assert stores.documents.get("cus_1") == document
 
 
 def test_documents_read_together_leave_out_the_missing(stores: Stores) -> None:
     # given
-    writes = [DocumentWrite(customer(object_id=f"cus_{n}")) for n in range(150)]
+    writes = [audited(customer(object_id=f"cus_{n}")) for n in range(150)]
     for start in (0, 50, 100):
         stores.documents.commit(writes[start : start + 50])
     # when
@@ -193,13 +194,13 @@ def test_document_second_writer_of_a_version_loses_and_nothing_of_its_write_land
     stores: Stores,
 ) -> None:
     # given
-    stores.documents.commit([DocumentWrite(customer())])
-    stores.documents.commit([DocumentWrite(customer(2, name="first"))])
+    stores.documents.commit([audited(customer())])
+    stores.documents.commit([audited(customer(2, name="first"))])
     entry = ListEntry("customer", 1, "cus_1")
     # when
     writes = [
-        DocumentWrite(customer(object_id="cus_9")),
-        DocumentWrite(customer(2, name="second"), listed=(entry,)),
+        audited(customer(object_id="cus_9")),
+        audited(customer(2, name="second"), listed=(entry,)),
     ]
     with pytest.raises(VersionConflictError):
         stores.documents.commit(writes, claim(stores))
@@ -213,25 +214,25 @@ def test_document_second_writer_of_a_version_loses_and_nothing_of_its_write_land
 @pytest.mark.parametrize("version", [1, 3, 4])
 def test_document_version_that_does_not_follow_is_refused(stores: Stores, version: int) -> None:
     # given
-    stores.documents.commit([DocumentWrite(customer())])
+    stores.documents.commit([audited(customer())])
     # then
     with pytest.raises(VersionConflictError):
-        stores.documents.commit([DocumentWrite(customer(version, name="x"))])
+        stores.documents.commit([audited(customer(version, name="x"))])
     assert stores.documents.get("cus_1") == customer()
 
 
 def test_document_version_of_an_absent_object_is_refused(stores: Stores) -> None:
     with pytest.raises(VersionConflictError):
-        stores.documents.commit([DocumentWrite(customer(2))])
+        stores.documents.commit([audited(customer(2))])
     assert stores.documents.get("cus_1") is None
 
 
 def test_document_deleted_leaves_a_tombstone_and_no_row(stores: Stores) -> None:
     # given
     entry = ListEntry("customer", 1_790_000_000_000, "cus_1")
-    stores.documents.commit([DocumentWrite(customer(), listed=(entry,))])
+    stores.documents.commit([audited(customer(), listed=(entry,))])
     # when
-    deletion = DocumentWrite(customer(2, deleted=True), unlisted=(entry,))
+    deletion = audited(customer(2, deleted=True), unlisted=(entry,))
     stores.documents.commit([deletion])
     # then
     tombstone = stores.documents.get("cus_1")
@@ -262,14 +263,14 @@ def test_event_documents_put_again_change_nothing(stores: Stores) -> None:
 
 
 def fill(stores: Stores, rows: list[tuple[int, str]], collection: str = "customer") -> None:
-    for start in range(0, len(rows), 40):
+    for start in range(0, len(rows), 30):
         stores.documents.commit(
             [
-                DocumentWrite(
+                audited(
                     Document(object_id, "customer", "acct_1", False, 1, created_ms, {}),
                     listed=(ListEntry(collection, created_ms, object_id),),
                 )
-                for created_ms, object_id in rows[start : start + 40]
+                for created_ms, object_id in rows[start : start + 30]
             ]
         )
 
@@ -439,7 +440,7 @@ def test_page_any_query_is_the_same_in_both_stores(
 def commit_with(stores: Stores, asked: Claim) -> None:
     number = f"cus_{len(everything(stores, PageQuery(limit=100)))}"
     entry = ListEntry("customer", 1_790_000_000_000, number)
-    stores.documents.commit([DocumentWrite(customer(object_id=number), listed=(entry,))], asked)
+    stores.documents.commit([audited(customer(object_id=number), listed=(entry,))], asked)
 
 
 def test_claim_on_a_free_key_is_held(stores: Stores) -> None:
@@ -569,7 +570,7 @@ def test_answer_kept_takes_the_key_from_every_later_request(stores: Stores) -> N
     # when
     for later in (claim(stores), claim(stores, fingerprint="other")):
         with pytest.raises(KeyInUseError):
-            stores.documents.commit([DocumentWrite(customer())], later)
+            stores.documents.commit([audited(customer())], later)
     # then
     assert stores.documents.get("cus_1") is None
     assert stores.idempotency.find("key-1").claim == answered
@@ -610,7 +611,7 @@ def test_claim_is_read_with_documents_and_the_missing_are_left_out(
     # given
     documents = [customer(object_id=f"cus_{n}", name=f"n{n}") for n in range(3)]
     asked = claim(stores)
-    stores.documents.commit([DocumentWrite(d) for d in documents], asked if is_held else None)
+    stores.documents.commit([audited(d) for d in documents], asked if is_held else None)
     # when
     found = stores.idempotency.find("key-1", ["cus_2", "cus_x", "cus_0", "cus_2"])
     # then
@@ -628,7 +629,7 @@ def test_claim_read_alone_brings_no_documents(stores: Stores) -> None:
 def test_claim_expired_is_absent_beside_documents_that_are_not(stores: Stores) -> None:
     # given
     first = claim(stores, answer=ANSWER)
-    stores.documents.commit([DocumentWrite(customer())], first)
+    stores.documents.commit([audited(customer())], first)
     # when
     stores.clock.advance(first.expires_at_s * 1000 - stores.clock.now_ms())
     # then
@@ -689,7 +690,7 @@ def test_payment_second_writer_of_a_version_loses_and_nothing_of_its_change_land
     winner = change(created.payment, updated("winner"))
     stores.payments.commit(winner)
     confirmed = change(created.payment, CONFIRMED)
-    document = DocumentWrite(customer())
+    document = audited(customer())
     entry = ListEntry("charge", 1, CHARGE_ID)
     loser = replace(
         confirmed,
@@ -745,7 +746,7 @@ def test_payment_commit_writes_rows_documents_and_claim(stores: Stores) -> None:
     # given
     asked = claim(stores)
     method = Document("pm_1", "payment_method", "acct_1", False, 1, 1_790_000_000_000, {"a": 1})
-    listed = DocumentWrite(method, (ListEntry("payment_method", 1_790_000_000_000, "pm_1"),))
+    listed = audited(method, (ListEntry("payment_method", 1_790_000_000_000, "pm_1"),))
     made = replace(change(None, CREATED), documents=(listed,), claim=asked)
     # when
     stores.payments.commit(made)

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from shared.domain.changes import PaymentChange
-from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.documents import Document, ListEntry
 from shared.domain.errors import ProviderUnavailableError, UnknownOutcomeError
 from shared.domain.events import EventType
 from shared.domain.idempotency import LEASE_MS
 from shared.domain.payment import Payment, PaymentStatus
 from shared.domain.resolution import MINUTE_MS, SWEEP_AFTER_MS
 from shared.domain.sandbox_network import Command, Operation, operation_of
+from tests.support.documents import audited
 from tests.support.faults import CrashError, State, crash_before, fail_provider, on_provider
 from tests.support.machine_world import MachineWorld
 from tests.support.world import CARD, Answer, Merchant, World
@@ -436,7 +437,7 @@ def test_confirmation_that_was_captured_since_is_answered_and_not_refused(
 def change_document(world: World, document_id: str, **data: Any) -> None:
     document = world.database.documents[document_id]
     after = replace(document, version=document.version + 1, data={**document.data, **data})
-    world.documents.commit([DocumentWrite(after)])
+    world.documents.commit([audited(after)])
 
 
 @pytest.mark.parametrize("change", ["method_attached", "customer_deleted"])
@@ -446,7 +447,7 @@ def test_payment_that_succeeded_is_answered_whatever_changed_around_it(
     # given: a payment whose answer was lost
     entry = ListEntry("customer", 1, "cus_1")
     customer = Document("cus_1", "customer", merchant.account, False, 1, 1, {"metadata": {}})
-    world.documents.commit([DocumentWrite(customer, (entry,))])
+    world.documents.commit([audited(customer, (entry,))])
     params = {"payment_method": payment_method(world, merchant)}
     if change == "customer_deleted":
         params["customer"] = "cus_1"

@@ -103,7 +103,7 @@ class DynamoPlatform(Platform):
         )
         objects = create_table(dynamodb, "objects")
         keys = create_table(dynamodb, "idempotency", has_sort_key=False)
-        store = DynamoDocumentStore(dynamodb, objects, keys)
+        store = DynamoDocumentStore(dynamodb, objects, keys, self.database.signer)
         return store, DynamoIdempotencyStore(dynamodb, keys, objects, self.clock)
 
 

@@ -15,9 +15,10 @@ from functions.api_default import handler as api_default
 from functions.api_events import handler as api_events
 from shared import bootstrap
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
-from shared.domain.documents import Document, DocumentWrite
+from shared.domain.documents import Document
 from shared.edge.auth import key_record_id
 from tests.support.aws import REGION, create_table
+from tests.support.documents import audited
 
 EVENTS = Path(__file__).parents[2] / "events"
 SECRET = "sk_test_SampleKeyOfTheDemoMerchant"
@@ -34,6 +35,7 @@ def documents(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoDocumentStore]:
         "FARTHING_STAGE": "local",
         "OBJECTS_TABLE": "objects",
         "IDEMPOTENCY_TABLE": "idempotency",
+        "EVIDENCE_TABLE": "evidence",
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
@@ -41,8 +43,11 @@ def documents(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoDocumentStore]:
         dynamodb = boto3.client("dynamodb", region_name=REGION)
         create_table(dynamodb, "objects")
         create_table(dynamodb, "idempotency", has_sort_key=False)
+        create_table(dynamodb, "evidence")
+        key = boto3.client("kms", region_name=REGION).create_key()["KeyMetadata"]["Arn"]
+        monkeypatch.setenv("EVENT_KEY_ARN", key)
         _forget_composition()
-        yield _with_key(bootstrap.documents())
+        yield _with_key(bootstrap.audited_documents())
         _forget_composition()
 
 
@@ -72,7 +77,7 @@ def _with_key(documents: DynamoDocumentStore) -> DynamoDocumentStore:
         created_ms=1,
         data=data,
     )
-    documents.commit([DocumentWrite(key)])
+    documents.commit([audited(key)])
     return documents
 
 

@@ -48,7 +48,7 @@ class TableWorld(TellingWorld):
         self.tables = create_payment_tables(self.client)
         self.tables["audit"] = create_table(self.client, "audit")
         objects, keys = self.tables["objects"], self.tables["idempotency"]
-        self.documents = DynamoDocumentStore(self.client, objects, keys)
+        self.documents = DynamoDocumentStore(self.client, objects, keys, self.database.signer)
         self.idempotency = DynamoIdempotencyStore(self.client, keys, objects, self.clock)
         self.ledger = DynamoLedgerStore(self.client, self.tables["ledger"])
         store = DynamoPaymentStore(self.client, self.tables, self.database.signer)

@@ -12,12 +12,15 @@ from moto import mock_aws
 
 from ops import merchant, stages
 from shared.adapters.memory import MemoryDatabase, MemoryDocumentStore
+from shared.domain.changes import Context
 from shared.domain.documents import Document
 from shared.domain.errors import VersionConflictError
 from shared.edge.auth import key_record_id
 from tests.support.aws import create_table
 
 REGIONS = ("us-east-1", "eu-west-1")
+EVENT_KEY = "alias/events"
+BY_ADA = Context(1, actor="operator:ada")
 
 
 @pytest.fixture
@@ -28,13 +31,24 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(stages, "stack_outputs", outputs)
     with mock_aws():
         for region in REGIONS:
-            create_table(boto3.client("dynamodb", region_name=region), f"objects-{region}")
+            dynamodb = boto3.client("dynamodb", region_name=region)
+            create_table(dynamodb, f"objects-{region}")
+            create_table(dynamodb, "evidence")
+            kms = boto3.client("kms", region_name=region)
+            kms.create_alias(
+                AliasName=EVENT_KEY, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"]
+            )
         yield
 
 
 def outputs(stack: str, region: str) -> dict[str, str]:
     assert stack == f"Farthing-dev-{region}-Data"
-    return {"ObjectsTable": f"objects-{region}", "IdempotencyTable": "idempotency"}
+    return {
+        "ObjectsTable": f"objects-{region}",
+        "IdempotencyTable": "idempotency",
+        "EvidenceTable": "evidence",
+        "EventKeyArn": EVENT_KEY,
+    }
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -100,7 +114,7 @@ def test_create_home_region_is_written_last() -> None:
     # given: the other region already holds the account
     other, home = MemoryDocumentStore(MemoryDatabase()), MemoryDocumentStore(MemoryDatabase())
     credentials = merchant.Credentials("acct_1", "sk_test_00000001", "pk_test_00000001")
-    writes = merchant.documents(merchant.Merchant("us-east-1"), credentials, created_ms=1)
+    writes = merchant.documents(merchant.Merchant("us-east-1"), credentials, BY_ADA)
     other.commit(writes[:1])
     # when
     with pytest.raises(VersionConflictError):
@@ -115,7 +129,7 @@ def test_documents_key_opens_the_account_in_test_mode() -> None:
     credentials = merchant.Credentials("acct_1", "sk_test_00000001", "pk_test_00000001")
     # when
     merchant.create(
-        [store], merchant.documents(merchant.Merchant("us-east-1"), credentials, created_ms=1)
+        [store], merchant.documents(merchant.Merchant("us-east-1"), credentials, BY_ADA)
     )
     # then
     record = store.get(key_record_id("sk_test_00000001"))

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from shared.domain.announcements import announce_payment
-from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.documents import Document, ListEntry
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.idempotency import LEASE_MS, RETENTION_S
 from shared.domain.payment import rebuild
 from shared.domain.resolution import PROBES_AFTER_MS
 from shared.domain.sandbox_network import Notice, Operation
+from tests.support.documents import audited
 from tests.support.faults import crash_before, fail_provider, watch
 from tests.support.world import CARD, Answer, Merchant, World
 
@@ -45,7 +46,7 @@ def state_of(world: World) -> tuple[object, ...]:
 def customer(world: World, merchant: Merchant, customer_id: str = "cus_1", **data: Any) -> str:
     facts = {"name": "Ada", "metadata": {}, **data}
     document = Document(customer_id, "customer", merchant.account, False, 1, 1, facts)
-    world.documents.commit([DocumentWrite(document, (ListEntry("customer", 1, customer_id),))])
+    world.documents.commit([audited(document, (ListEntry("customer", 1, customer_id),))])
     return customer_id
 
 
@@ -309,7 +310,7 @@ def change(world: World, method: str, **facts: Any) -> None:
         document.created_ms,
         {**document.data, **facts},
     )
-    world.documents.commit([DocumentWrite(changed)])
+    world.documents.commit([audited(changed)])
 
 
 # --- the test cards

@@ -14,7 +14,7 @@ from moto import mock_aws
 from ops import payments, stages
 from shared.adapters.dynamodb_payments import DynamoDueIndex
 from shared.adapters.memory import MemoryClock, MemoryDatabase, MemoryPaymentStore
-from shared.domain.changes import Draft, PaymentChange, advance
+from shared.domain.changes import Context, Draft, PaymentChange, advance
 from shared.domain.errors import VersionConflictError
 from shared.domain.events import EventType
 from shared.domain.payment import Payment
@@ -240,7 +240,7 @@ def test_look_again_beside_another_writer_changes_nothing() -> None:
     store.commit(PaymentChange(read.version, newer, events))
     # when
     with pytest.raises(VersionConflictError):
-        payments.look_again(store, read, MemoryClock(NOW_MS))
+        payments.look_again(store, read, Context(NOW_MS, actor="operator:ada"))
     # then
     assert store.load(PAYMENT_ID) == newer
 

@@ -19,10 +19,11 @@ from moto import mock_aws
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
 from shared.adapters.dynamodb_ledger import DynamoLedgerStore
 from shared.adapters.dynamodb_payments import DynamoPaymentStore
-from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.documents import Document, ListEntry
 from shared.edge.api import Api
 from tests.support.api import form, http_event
 from tests.support.aws import REGION, create_payment_tables
+from tests.support.documents import audited
 from tests.support.fuzz import Tree, likely_requests, trees
 from tests.support.world import Answer, Merchant, World
 
@@ -69,7 +70,8 @@ class DynamoWorld(World):
             aws_secret_access_key="testing",
         )
         tables = create_payment_tables(client)
-        self.documents = DynamoDocumentStore(client, tables["objects"], tables["idempotency"])
+        objects, keys, signer = tables["objects"], tables["idempotency"], self.database.signer
+        self.documents = DynamoDocumentStore(client, objects, keys, signer)
         self.payments = DynamoPaymentStore(client, tables, self.database.signer)
         self.ledger = DynamoLedgerStore(client, tables["ledger"])
         self.idempotency = DynamoIdempotencyStore(
@@ -150,7 +152,7 @@ class Shop:
 def put_customer(world: World, merchant: Merchant) -> None:
     data = {"name": "Ada", "metadata": {}}
     document = Document("cus_1", "customer", merchant.account, False, 1, 1, data)
-    world.documents.commit([DocumentWrite(document, (ListEntry("customer", 1, "cus_1"),))])
+    world.documents.commit([audited(document, (ListEntry("customer", 1, "cus_1"),))])
 
 
 def stored(world: World) -> object:

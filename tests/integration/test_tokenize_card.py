@@ -17,6 +17,7 @@ from functions.tokenize_card import handler as tokenize_card
 from shared import bootstrap, bootstrap_vault
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
 from shared.adapters.memory import MemoryClock
+from shared.adapters.memory_signer import MemorySigner
 from shared.adapters.vault_kms import KmsCardSealer, KmsVault
 from shared.adapters.verification_queue import SqsVerificationDeletions
 from shared.domain import idempotency
@@ -49,7 +50,9 @@ class Subject(VaultApi):
         deletions = SqsVerificationDeletions(sqs=self.sqs, queue_url=self.queue_url)
         sealer = KmsCardSealer(fingerprint_key_id=mac_key, deletions=deletions, **common)
         self.vault = KmsVault(has_sandbox_cards=True, **common)
-        documents = DynamoDocumentStore(self.dynamodb, "objects", "idempotency")
+        documents = DynamoDocumentStore(
+            self.dynamodb, "objects", "idempotency", MemorySigner(clock)
+        )
         self.claims = DynamoIdempotencyStore(self.dynamodb, "idempotency", "objects", clock)
         self.logs = _captured_logs()
         super().__init__(sealer, documents, self.claims, clock, DEVELOPMENT)
@@ -194,13 +197,16 @@ def deployed(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subj
         "AWS_REGION": REGION,
         "FARTHING_STAGE": "local",
         "OBJECTS_TABLE": "objects",
+        "EVIDENCE_TABLE": "evidence",
         "IDEMPOTENCY_TABLE": "idempotency",
         "VAULT_TABLE": "vault",
         "VERIFICATIONS_TABLE": "verifications",
         "VAULT_KEY_ARN": data_key,
         "FINGERPRINT_KEY_ARN": mac_key,
         "VERIFICATION_QUEUE_URL": subject.queue_url,
+        "EVENT_KEY_ARN": kms.create_key()["KeyMetadata"]["Arn"],
     }
+    create_table(subject.dynamodb, "evidence")
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     _forget_composition()

@@ -72,6 +72,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "EVENT_KEY_ARN",
     }
     objects = {"OBJECTS_TABLE", "IDEMPOTENCY_TABLE"}
+    audited = objects | {"EVIDENCE_TABLE", "EVENT_KEY_ARN"}
     network = {"NETWORK_URL", "NETWORK_SECRET_ARN"}
     opening = {"VAULT_TABLE", "VERIFICATIONS_TABLE", "VAULT_KEY_ARN"}
     machines = {f"{name.upper()}_MACHINE_ARN" for name in SAGAS}
@@ -83,11 +84,11 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
 
     assert found == {
         "api_payments": books | machines | {"TOKENIZE_FUNCTION_NAME"},
-        "api_customers": objects | {"TOKENIZE_FUNCTION_NAME"},
-        "api_events": objects,
+        "api_customers": audited | {"TOKENIZE_FUNCTION_NAME"},
+        "api_events": audited,
         "api_ledger": objects | {"LEDGER_TABLE"},
         "api_default": objects,
-        "tokenize_card": objects | opening | {"FINGERPRINT_KEY_ARN", "VERIFICATION_QUEUE_URL"},
+        "tokenize_card": audited | opening | {"FINGERPRINT_KEY_ARN", "VERIFICATION_QUEUE_URL"},
         "delete_card_verification": {"VERIFICATIONS_TABLE"},
         "validate_payment": set(),
         "score_fraud": set(),

@@ -11,12 +11,15 @@ from tests.support.synthesis import REGION, Platform
 ROLE = "AWS::IAM::Role"
 POLICY = "AWS::IAM::Policy"
 READ = {"GetItem", "BatchGetItem", "Query"}
+SIGNING = {
+    "Evidence": {"GetItem", "PutItem"},
+    "EventKey": {"GenerateDataKey", "Decrypt"},
+}
 PAYMENT_CHANGE = {
     "Payments": {"GetItem", "PutItem"},
     "Ledger": {"PutItem"},
     "Balances": {"UpdateItem"},
-    "Evidence": {"GetItem", "PutItem"},
-    "EventKey": {"GenerateDataKey", "Decrypt"},
+    **SIGNING,
 }
 LISTED = {"Objects": {"PutItem"}}
 CLAIMED = {"Idempotency": {"PutItem"}}
@@ -47,12 +50,13 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "ResolveSaga": {"StartExecution"},
         "TokenizeCard": {"InvokeFunction"},
     },
-    "ApiCustomers": {**DOCUMENTS, "TokenizeCard": {"InvokeFunction"}},
-    "ApiEvents": DOCUMENTS,
+    "ApiCustomers": {**DOCUMENTS, **SIGNING, "TokenizeCard": {"InvokeFunction"}},
+    "ApiEvents": {**DOCUMENTS, **SIGNING},
     "ApiLedger": {"Objects": {"GetItem"}, "Ledger": {"Query"}},
     "ApiDefault": {"Objects": {"GetItem"}},
     "TokenizeCard": {
         **DOCUMENTS,
+        **SIGNING,
         "Vault": {"PutItem"},
         "Verifications": {"PutItem"},
         "CardKey": {"GenerateDataKey"},
@@ -250,7 +254,7 @@ def test_event_key_is_used_for_a_day_of_its_stage_and_region_only(production: Pl
     assert bound == {"kms:GenerateDataKey": context, "kms:Decrypt": context}
 
 
-def test_function_that_changes_payments_reaches_day_keys_and_guarded_balances_only(
+def test_function_that_signs_reaches_day_keys_and_guarded_balances_only(
     production: Platform,
 ) -> None:
     reached: dict[str, set[str]] = defaultdict(set)

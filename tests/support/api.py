@@ -14,10 +14,11 @@ from shared.adapters.memory import (
     MemoryEntropy,
     MemoryIdempotencyStore,
 )
-from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.documents import Document, ListEntry
 from shared.domain.ports import DocumentStore, IdempotencyStore
 from shared.edge.api import Api, ApiPorts
 from shared.edge.auth import key_record_id
+from tests.support.documents import audited
 
 ACCOUNT = "acct_1"
 REGION = "us-east-1"
@@ -135,7 +136,7 @@ class Platform:
 
     def put(self, document: Document, *listed: ListEntry) -> None:
         """Stores a document."""
-        self.documents.commit([DocumentWrite(document, listed=listed)])
+        self.documents.commit([audited(document, listed=listed)])
 
 
 def http_event(

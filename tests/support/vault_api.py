@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 from functions.tokenize_card.handler import make_api
 from functions.tokenize_card.tokenization import StagePolicy, Tokenizer
 from shared.adapters.system import SystemEntropy
-from shared.domain.documents import Document, DocumentWrite
+from shared.domain.documents import Document
 from shared.domain.ports import Clock, DocumentStore, IdempotencyStore
 from shared.domain.vault import CardSealer
 from shared.edge.api import ApiPorts
 from shared.edge.auth import key_record_id
+from tests.support.documents import audited
 
 REGION = "us-east-1"
 SECRET = "sk_test_SampleKeyOfTheDemoMerchant"
@@ -117,4 +118,4 @@ def _register_keys(documents: DocumentStore) -> None:
             "home_region": REGION,
         }
         record = Document(key_record_id(key), "api_key", account, livemode, 1, 0, data)
-        documents.commit([DocumentWrite(record)])
+        documents.commit([audited(record)])

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from functions.api_ledger import handler as api_ledger
 from functions.api_payments import handler as api_payments
-from functions.api_payments.sources import sources
 from functions.authorize_payment import handler as authorize_payment
 from functions.capture_payment import handler as capture_payment
 from functions.receive_notices import handler as receive_notices
@@ -39,7 +38,7 @@ from shared.adapters.memory_provider import MemoryProvider
 from shared.adapters.memory_saga import MemorySagaRunner, StepFunction
 from shared.adapters.memory_vault import MemoryVault
 from shared.domain.cards import CardSummary
-from shared.domain.documents import LIMIT_MAX, Document, DocumentWrite, PageQuery, Scope
+from shared.domain.documents import LIMIT_MAX, Document, PageQuery, Scope
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.invariants import (
     JournalFacts,
@@ -63,7 +62,9 @@ from shared.domain.risk import RulesScorer
 from shared.domain.sandbox_network import REFUND_ENDS_AFTER_MS
 from shared.edge.api import Api, ApiPorts
 from shared.edge.auth import key_record_id
+from shared.edge.payments import sources
 from shared.wire.payments import charge, payment_intent, refund
+from tests.support.documents import audited
 
 REGION = "us-east-1"
 CARD = {"number": "4242424242424242", "exp_month": "12", "exp_year": "2034", "cvc": "123"}
@@ -155,7 +156,7 @@ class World:
             self.clock,
             self.entropy,
             REGION,
-            sources(self.payments),
+            sources(self.payments, self.ledger),
         )
 
     @functools.cache  # noqa: B019 - a world lives as long as its test
@@ -217,7 +218,7 @@ class World:
             data = {**facts, "kind": kind, "expires_at_s": None, "revoked": False}
             record = key_record_id(key)
             documents.append(Document(record, "api_key", merchant.account, False, 1, 0, data))
-        self.documents.commit([DocumentWrite(document) for document in documents])
+        self.documents.commit([audited(document) for document in documents])
         return merchant
 
     def call(

@@ -19,7 +19,7 @@ from functions.sweep_due import handler as sweep_due
 from shared.adapters.memory_saga import MemorySagaRunner, StepFunction
 from shared.domain.announcements import announce_payment
 from shared.domain.changes import PaymentChange
-from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.documents import Document, ListEntry
 from shared.domain.invariants import EventObject, EventObjects, Observation
 from shared.domain.payment import Payment, RefundStatus
 from shared.domain.resolution import SWEEP_AFTER_MS
@@ -44,6 +44,7 @@ from tests.fault.simulation.ports import (
     StreamRecord,
     stream_record,
 )
+from tests.support.documents import audited
 from tests.support.world import Answer, Merchant, World
 
 # What a client sees of a request whose connection broke.
@@ -198,9 +199,7 @@ class SimulatedWorld(World):
                 "enabled_events": self._subscribed,
             }
             document = Document(f"we_{name}", COLLECTION, merchant.account, False, 1, 0, data)
-            self.documents.commit(
-                [DocumentWrite(document, (ListEntry(COLLECTION, 0, document.id),))]
-            )
+            self.documents.commit([audited(document, (ListEntry(COLLECTION, 0, document.id),))])
         return merchant
 
     # What happens at a boundary.

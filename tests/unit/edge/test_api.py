@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.documents import Document, DocumentWrite
+from shared.domain.documents import Document
 from shared.domain.errors import (
     ConflictError,
     InvariantError,
@@ -31,6 +31,7 @@ from tests.support.api import (
     Client,
     Platform,
 )
+from tests.support.documents import audited
 
 
 class CreateThing(Params):
@@ -69,7 +70,7 @@ class Things:
             body = {"id": thing, "size": request.params.size, "customer": request.params.customer}
             reply = Reply(200, body, began=not self.stores_answer)
             claim = request.answered(reply) if self.stores_answer else request.claim
-            platform.documents.commit([DocumentWrite(document)], claim)
+            platform.documents.commit([audited(document)], claim)
             return reply
 
         @api.get("/v1/things/{id}", CreateThing)
