@@ -65,7 +65,7 @@ SEALING = (
     (CLAIMED, 1.0, 1, True),
     (CLAIMED, 1.0, 64, True),
 )
-# As many appends/s as a chain takes with about a third of them overtaken.
+# As many appends/s as a chain takes when about half of all tries are overtaken.
 CHAIN_APPENDS = 40
 
 
