@@ -667,6 +667,11 @@ SEALED_WRONGLY: dict[str, tuple[list[Record], int, str]] = {
         "is 'event pi_1' version 2, and 1 is missing",
     ),
     "version zero": ([event_with(version=0)], 2, "is version 0 of 'pi_1' under another id"),
+    "version that no database counts to": (
+        [replace(event_with(version=2**70), id=f"pi_1/{2**70}")],
+        2,
+        "is not an event: its version is out of range",
+    ),
     "another id": ([replace(EVENTS[0], id="pi_1/2")], 2, "is version 1 of 'pi_1' under another id"),
     "another subject": (
         [replace(EVENTS[0], subject="pi_2")],
