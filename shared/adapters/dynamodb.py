@@ -1,6 +1,8 @@
 """What the DynamoDB adapters share: clients, item text, transactions and their refusals."""
 
 import json
+import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 CHANGE_PREFIX = "EV#"
 _BATCH_READ_MAX = 100
 _BATCH_TRIES_MAX = 8
+# A payment waits for it: a burst is over within that time, or the table is too small.
+_THROTTLED_WAITS_S = (0.02, 0.05, 0.1)
+_CONFLICT_WAITS_S = (0.005, 0.01, 0.02, 0.04, 0.08)
 _RETRYABLE_REASONS = {"ThrottlingError", "ProvisionedThroughputExceeded"}
 _REFUSED = "ConditionalCheckFailed"
 _RETRYABLE_ERRORS = {
@@ -65,6 +70,28 @@ def write_if(write: Callable[..., object], **arguments: Any) -> bool:
             raise
         return False
     return True
+
+
+def _spread(seconds: float) -> float:
+    """Draws half to one and a half of a time, so that those who wait do not come together."""
+    return seconds * (0.5 + secrets.randbelow(1000) / 1000)
+
+
+def write_in_turn(
+    write: Callable[..., object], pause: Callable[[float], None] = time.sleep, **arguments: Any
+) -> bool:
+    """Makes a conditional write as `write_if`, again where a transaction is at the item.
+
+    Raises: TransientError when one is each time.
+    """
+    for wait_s in _CONFLICT_WAITS_S:
+        try:
+            return write_if(write, **arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionConflictException":
+                raise
+            pause(_spread(wait_s))
+    raise TransientError("Others change this item again and again.")
 
 
 def put_new(table: str, item: Item) -> "TransactWriteItemTypeDef":
@@ -225,19 +252,33 @@ def transact(
     client: "DynamoDBClient",
     operations: Sequence["TransactWriteItemTypeDef"],
     refusals: Mapping[int, PaymentError] | None = None,
+    pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Writes all or nothing.
+    """Writes all or nothing; what was throttled is sent again, because none of it was written.
+
+    The SDK sends a canceled transaction never again.
 
     Args: refusals: what it means that an operation's condition does not hold, by its place;
-    where nothing is said, that another writer was first.
+    where nothing is said, that another writer was first. pause: waits so many seconds.
     Raises: what `refusals` says, a conflict before all else; VersionConflictError when another
     condition did not hold, or another transaction was at the same item; TransientError when
     throttled.
     """
-    try:
-        client.transact_write_items(TransactItems=list(operations))
-    except ClientError as error:
-        raise _translated(error, refusals or {}) from error
+    for wait_s in (*_THROTTLED_WAITS_S, None):
+        try:
+            client.transact_write_items(TransactItems=list(operations))
+        except ClientError as error:
+            if wait_s is None or not _is_throttled(error):
+                raise _translated(error, refusals or {}) from error
+            pause(_spread(wait_s))
+        else:
+            return
+
+
+def _is_throttled(error: ClientError) -> bool:
+    """Tells whether a transaction was canceled for want of capacity alone."""
+    reasons = {reason.get("Code", "None") for reason in _cancellation_reasons(error)} - {"None"}
+    return bool(reasons) and reasons <= _RETRYABLE_REASONS
 
 
 def _translated(error: ClientError, refusals: Mapping[int, PaymentError]) -> Exception:

@@ -6,7 +6,7 @@ AVAILABLE#<book> / <account>    available and headroom, minor units; b<shard>: t
 
 from typing import TYPE_CHECKING, Any, cast
 
-from shared.adapters.dynamodb import write_if
+from shared.adapters.dynamodb import write_if, write_in_turn
 from shared.domain.available import FLOOR_MINOR, Available
 from shared.domain.errors import VersionConflictError
 
@@ -61,8 +61,13 @@ class DynamoAvailableStore:
         )
 
     def add(self, book: str, account: str, change_minor: int, shard: int, number: int) -> bool:
-        """Adds what a block changes, once; tells whether it was this call."""
-        return write_if(
+        """Adds what a block changes, once; tells whether it was this call.
+
+        A refund's transaction may be at the item just now: it is over within milliseconds, and
+        the SDK does not send such an update again.
+        Raises: TransientError when others are at it again and again.
+        """
+        return write_in_turn(
             self._client.update_item,
             TableName=self._table,
             Key=_key(book, account),

@@ -11,7 +11,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from shared.adapters.dynamodb import batch_get, get_each, key_in_use, transact
+from shared.adapters.dynamodb import batch_get, get_each, key_in_use, transact, write_in_turn
 from shared.adapters.stepfunctions import StepFunctionsRunner
 from shared.domain.available import insufficient_funds
 from shared.domain.errors import (
@@ -167,10 +167,59 @@ def canceled(*codes: str) -> ClientError:
 )
 def test_transaction_refused_says_what_to_do(error: ClientError, expected: type[Exception]) -> None:
     # given
-    client: Any = Client(error)
+    client: Any = Client(*[error] * 9)
     # then
     with pytest.raises(expected):
-        transact(client, [], {1: key_in_use(), 2: insufficient_funds()})
+        transact(client, [], {1: key_in_use(), 2: insufficient_funds()}, pause=no_wait)
+
+
+def no_wait(_seconds: float) -> None:
+    """Waits not at all."""
+
+
+def test_transaction_that_was_throttled_is_sent_again_after_longer_and_longer_waits() -> None:
+    # given
+    throttled = canceled("None", "ThrottlingError")
+    client: Any = Client(throttled, throttled, {})
+    waits: list[float] = []
+    # when
+    transact(client, [], pause=waits.append)
+    # then
+    first, second = waits
+    assert 0.01 <= first <= 0.03 < second * 1.3
+    assert len(client.calls) == 3
+
+
+def test_transaction_that_stays_throttled_is_given_up() -> None:
+    # given
+    client: Any = Client(*[canceled("ProvisionedThroughputExceeded")] * 9)
+    # when
+    with pytest.raises(TransientError):
+        transact(client, [], pause=no_wait)
+    # then
+    assert len(client.calls) == 4
+
+
+def test_transaction_that_was_refused_beside_being_throttled_is_not_sent_again() -> None:
+    # given
+    client: Any = Client(canceled("ConditionalCheckFailed", "ThrottlingError"))
+    # then
+    with pytest.raises(VersionConflictError):
+        transact(client, [], pause=no_wait)
+    assert len(client.calls) == 1
+
+
+def test_write_that_meets_a_transaction_is_made_again() -> None:
+    # given
+    conflict = client_error("TransactionConflictException")
+    refused = client_error("ConditionalCheckFailedException")
+    # then
+    assert write_in_turn(Client(conflict, conflict, {}).call, pause=no_wait)
+    assert not write_in_turn(Client(conflict, refused).call, pause=no_wait)
+    with pytest.raises(TransientError):
+        write_in_turn(Client(*[conflict] * 9).call, pause=no_wait)
+    with pytest.raises(ClientError):
+        write_in_turn(Client(client_error("AccessDeniedException")).call, pause=no_wait)
 
 
 def test_transaction_without_a_claim_has_no_key_in_use() -> None:
