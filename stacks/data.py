@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from shared.config import DUE_INDEX
+from shared.config import CHECKPOINT_RETENTION_DAYS, DUE_INDEX
 from stacks.base import FarthingStack
 from stacks.constructs.function import FarthingFunction
 from stacks.constructs.tables import (
@@ -33,8 +33,6 @@ DUE = dynamodb.GlobalSecondaryIndexPropsV2(
 )
 
 
-# What is signed must be found for as long as accounts are kept: seven years, two of them leap.
-CHECKPOINTS_KEPT = Duration.days(7 * 365 + 2)
 CHECKPOINTS_FOLDER = "checkpoints/*"
 # The parts of the evidence that functions without the ledger's rights may touch.
 DAY_KEYS = ["DAYKEY"]
@@ -224,6 +222,7 @@ class DataStack(FarthingStack):
 
     def _checkpoints(self) -> s3.Bucket:
         """Makes the bucket whose objects nobody can alter or delete for seven years."""
+        kept = Duration.days(CHECKPOINT_RETENTION_DAYS)
         return s3.Bucket(
             self,
             "Checkpoints",
@@ -232,7 +231,7 @@ class DataStack(FarthingStack):
             enforce_ssl=True,
             versioned=True,
             object_lock_enabled=True,
-            object_lock_default_retention=s3.ObjectLockRetention.compliance(CHECKPOINTS_KEPT),
+            object_lock_default_retention=s3.ObjectLockRetention.compliance(kept),
             removal_policy=RemovalPolicy.RETAIN,
         )
 

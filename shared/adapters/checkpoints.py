@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from shared.adapters.aws_calls import calling
 from shared.adapters.dynamodb import dump, load, write_if
+from shared.config import CHECKPOINT_RETENTION_DAYS
 from shared.domain.canonical import canonical
 from shared.domain.errors import TransientError
 from shared.domain.evidence import SignedCheckpoint
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "CHECKPOINT"
 ALGORITHM = "ECDSA_SHA_256"
-# Seven years, two of them leap; the bucket's default is the same.
-RETENTION = timedelta(days=7 * 365 + 2)
+RETENTION = timedelta(days=CHECKPOINT_RETENTION_DAYS)
 
 
 class KmsCheckpointKey:

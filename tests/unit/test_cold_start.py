@@ -21,7 +21,9 @@ CONSUMERS = {
     "receive_notices",
     "relay_events",
     "sandbox_network",
+    "seal_ledger",
     "settle_payment",
+    "sign_checkpoint",
 }
 # What composes a vault costs the modules of `cryptography`; what only deletes from one does not.
 CARD_SCOPE = {"authorize_payment", "tokenize_card"}
@@ -44,7 +46,8 @@ def is_api(function: str) -> bool:
 
 def probe(function: str) -> str:
     """Writes a program that imports what the function imports, its composition included."""
-    composed = ["shared.adapters.vault_kms"] if function in CARD_SCOPE else []
+    composed = [] if function in PURE else ["shared.adapters.event_keys"]
+    composed += ["shared.adapters.vault_kms"] if function in CARD_SCOPE else []
     return PROBE.format(modules=[f"functions.{function}.handler", *composed])
 
 
