@@ -7,10 +7,10 @@ from typing import Any
 from functions.api_payments.payment_intents import PaymentIntents
 from functions.api_payments.refunds import Refunds
 from functions.api_payments.sagas import SagaStarter
-from functions.api_payments.sources import sources
 from shared import bootstrap, bootstrap_api
 from shared.domain.ports import DocumentStore, PaymentStore, SagaRunner, SandboxCards
 from shared.edge.api import Api, ApiPorts
+from shared.edge.payments import sources
 
 
 def build(
@@ -31,7 +31,7 @@ def build(
 @functools.cache
 def _api() -> Api:
     payments, documents = bootstrap.payments(), bootstrap.documents()
-    ports = bootstrap_api.ports(sources(payments))
+    ports = bootstrap_api.ports(sources(payments, bootstrap.ledger()))
     return build(ports, payments, documents, bootstrap.sagas(), bootstrap.sandbox_cards())
 
 

@@ -19,7 +19,6 @@ from functions.api_payments.room import (
     require_room,
 )
 from functions.api_payments.sagas import SagaStarter
-from functions.api_payments.sources import find_payment, pick_payment, rendered_page, source
 from shared.domain.authorization import created_entries, new_payment_method
 from shared.domain.cards import SANDBOX_METHOD_PREFIX
 from shared.domain.changes import Draft, change
@@ -32,6 +31,7 @@ from shared.domain.saga import CANCEL, CAPTURE, PAY
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import NoParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
+from shared.edge.payments import find_payment, pick_payment, rendered_page, source
 from shared.wire import objects
 from shared.wire import payments as wire
 from shared.wire.errors import error_body, missing_reference, no_such

@@ -7,14 +7,6 @@ from typing import Any
 from functions.api_payments.models import CreateRefund, ListCharges, ListRefunds
 from functions.api_payments.room import REFUND_BYTES_MAX, require_room
 from functions.api_payments.sagas import SagaStarter
-from functions.api_payments.sources import (
-    find_owner,
-    find_payment,
-    pick_charge,
-    pick_refund,
-    rendered_page,
-    source,
-)
 from shared.domain.documents import Page, PageQuery, Scope
 from shared.domain.errors import RejectedError, UnknownOutcomeError
 from shared.domain.ids import refund_id
@@ -25,6 +17,14 @@ from shared.domain.saga import REFUND
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import NoParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
+from shared.edge.payments import (
+    find_owner,
+    find_payment,
+    pick_charge,
+    pick_refund,
+    rendered_page,
+    source,
+)
 from shared.wire import payments as wire
 from shared.wire.errors import missing_reference, no_such
 

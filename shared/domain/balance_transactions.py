@@ -8,12 +8,13 @@ transactions add up to what the journals changed on those accounts, always.
 Source: Stripe's balance transaction types and reporting categories.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from shared.domain import accounts
 from shared.domain.ids import transaction_id
-from shared.domain.ledger import Journal, Layer, Posting
+from shared.domain.ledger import REVERSAL, Journal, Layer, Posting
+from shared.domain.payment import Payment
 
 CHARGE, REFUND, REFUND_FAILURE, ADJUSTMENT = "charge", "refund", "refund_failure", "adjustment"
 FEE, CAPTURE = "fee", "capture"
@@ -30,7 +31,6 @@ _TYPES: Mapping[str, str] = {
     "refund_return_pending": REFUND_FAILURE,
 }
 TYPES = frozenset(_TYPES.values()) | {ADJUSTMENT}
-# The parts of the accounts' names by which the merchant's own are known.
 _OWN = (accounts.MERCHANT_PENDING, accounts.MERCHANT_AVAILABLE)
 _FEES = {accounts.PLATFORM_FEE.code: "stripe_fee", accounts.TAX_PAYABLE.code: "tax"}
 
@@ -97,28 +97,57 @@ def transactions(
     return tuple(found)
 
 
-def type_of(kind: str) -> str | None:
-    """Returns the type of the transaction that a kind of journal makes.
+def type_of(journal_id: str) -> str | None:
+    """Returns the type of the transaction that a journal makes.
 
     Returns: None for fees, which are part of a charge.
     """
+    kind = kind_of(journal_id)
     return None if kind == FEE else _TYPES.get(kind, ADJUSTMENT)
 
 
-def changes_funds(journal: Journal) -> bool:
-    """Tells whether a journal makes a transaction."""
-    return journal.kind != FEE and any(_changes(journal).values())
+def kind_of(journal_id: str) -> str:
+    """Returns the kind that the id of a journal tells."""
+    _, kind, _, *correction = journal_id.split("/")
+    return REVERSAL if correction else kind
 
 
-def siblings(journal: Journal, charge_id: str | None) -> Sequence[str]:
-    """Names the journals without which a journal's transaction is not known.
+def funds_changed(journal_id: str, postings: Iterable[Posting]) -> dict[str, int]:
+    """Returns the nets of the transactions that a journal makes, by currency; of fees, none."""
+    if type_of(journal_id) is None:
+        return {}
+    return {code: amount for code, amount in _changes(postings).items() if amount}
 
-    Args: charge_id: that the money of the journal's object was taken by, None for none.
+
+def siblings(journal_id: str, payment: Payment | None) -> list[str]:
+    """Names the journals that a journal's transaction is derived from, itself too.
+
+    Args: payment: that it belongs to, None where it belongs to none.
     """
-    wanted = [f"{journal.subject}/{FEE}/{journal.reference}"] if journal.kind == CAPTURE else []
-    if charge_id is not None:
-        wanted += [f"{journal.subject}/{kind}/{charge_id}" for kind in SETTLEMENTS]
-    return wanted
+    subject, kind, reference = journal_id.split("/", 2)
+    fees = [f"{subject}/{FEE}/{reference}"] if kind == CAPTURE else []
+    charges = [payment.latest_charge.id] if payment and payment.charges else []
+    return [
+        journal_id,
+        *fees,
+        *(f"{subject}/{name}/{charge}" for charge in charges for name in SETTLEMENTS),
+    ]
+
+
+def parts(payment: Payment, wanted: str) -> list[str]:
+    """Names the journals that a transaction of a charge or refund may be derived from.
+
+    Args: wanted: its id. Returns: none where it is of neither.
+    """
+    charges = [charge.id for charge in payment.charges]
+    refunds = [refund.id for refund in payment.refunds]
+    return [
+        name
+        for kind, type_name in _TYPES.items()
+        for source in (charges if type_name == CHARGE else refunds)
+        if transaction_id(payment.id, type_name, source) == wanted
+        for name in siblings(f"{payment.id}/{kind}/{source}", payment)
+    ]
 
 
 def _derived(
@@ -128,7 +157,7 @@ def _derived(
     reference = journal.reference if kind in {CHARGE, REFUND, REFUND_FAILURE} else journal.id
     is_at_once = not _touches(journal, accounts.MERCHANT_PENDING)
     available_ms = settled_ms if settled_ms is not None and not is_at_once else journal.posted_at_ms
-    changed = {currency: amount for currency, amount in _changes(journal).items() if amount}
+    changed = {code: amount for code, amount in _changes(journal.postings).items() if amount}
     return [
         BalanceTransaction(
             id=transaction_id(journal.subject, kind, reference, *([] if number == 0 else [code])),
@@ -147,24 +176,24 @@ def _derived(
     ]
 
 
-def _changes(journal: Journal) -> dict[str, int]:
-    """Returns what a journal adds to what is owed to the merchant, by currency."""
+def _changes(postings: Iterable[Posting]) -> dict[str, int]:
+    """Returns what postings add to what is owed to the merchant, by currency."""
     changes: dict[str, int] = {}
-    for posting in _own(journal):
+    for posting in _own(postings):
         changes[posting.currency] = changes.get(posting.currency, 0) - posting.net_minor
     return changes
 
 
-def _own(journal: Journal) -> Iterable[Posting]:
+def _own(postings: Iterable[Posting]) -> Iterable[Posting]:
     return (
         posting
-        for posting in journal.postings
+        for posting in postings
         if posting.layer is Layer.POSTED and accounts.account_type(posting.account) in _OWN
     )
 
 
 def _touches(journal: Journal, row: accounts.AccountType) -> bool:
-    return any(accounts.account_type(posting.account) is row for posting in _own(journal))
+    return any(accounts.account_type(posting.account) is row for posting in _own(journal.postings))
 
 
 def _fees(journal: Journal, currency: str) -> tuple[Fee, ...]:

@@ -21,12 +21,7 @@ def page_query(params: PageParams, cursor: Cursor, *, noun: str) -> PageQuery:
     Args: noun: what is listed, as in "No such customer".
     Raises: RequestError when both cursors are given, RejectedError when one names nothing.
     """
-    if params.starting_after and params.ending_before:
-        raise RequestError(
-            "You may only specify one of these parameters: starting_after, ending_before.",
-            code="parameters_exclusive",
-            param="ending_before",
-        )
+    one_cursor(params)
     created = params.created if isinstance(params, ListParams) else None
     from_ms, to_ms = created_bounds_ms(created)
     return PageQuery(
@@ -36,6 +31,16 @@ def page_query(params: PageParams, cursor: Cursor, *, noun: str) -> PageQuery:
         created_from_ms=from_ms,
         created_to_ms=to_ms,
     )
+
+
+def one_cursor(params: PageParams) -> None:
+    """Raises RequestError when both cursors are given."""
+    if params.starting_after and params.ending_before:
+        raise RequestError(
+            "You may only specify one of these parameters: starting_after, ending_before.",
+            code="parameters_exclusive",
+            param="ending_before",
+        )
 
 
 def created_bounds_ms(created: CreatedRange | None) -> tuple[int | None, int | None]:

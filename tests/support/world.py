@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from functions.api_ledger import handler as api_ledger
+from functions.api_ledger.stores import Stores as BookStores
 from functions.api_payments import handler as api_payments
 from functions.authorize_payment import handler as authorize_payment
 from functions.capture_payment import handler as capture_payment
@@ -18,6 +19,8 @@ from functions.release_funds import handler as release_funds
 from functions.reserve_funds import handler as reserve_funds
 from functions.resolve_payment import handler as resolve_payment
 from functions.score_fraud import handler as score_fraud
+from functions.seal_ledger.sealer import Sealer
+from functions.seal_ledger.sealer import Stores as SealerStores
 from functions.settle_payment import handler as settle_payment
 from functions.sweep_due import handler as sweep_due
 from functions.tokenize_card import handler as tokenize_card
@@ -25,6 +28,7 @@ from functions.tokenize_card.tokenization import StagePolicy, Tokenizer
 from functions.validate_payment import handler as validate_payment
 from functions.void_authorization import handler as void_authorization
 from shared.adapters.memory import (
+    MemoryAvailableStore,
     MemoryClock,
     MemoryDatabase,
     MemoryDocumentStore,
@@ -34,10 +38,18 @@ from shared.adapters.memory import (
     MemoryLedgerStore,
     MemoryPaymentStore,
 )
+from shared.adapters.memory_blocks import MemoryBlockStore, MemoryStripeStore
+from shared.adapters.memory_checkpoints import (
+    MemoryCheckpointArchive,
+    MemoryCheckpointKey,
+    MemoryCheckpointLog,
+)
+from shared.adapters.memory_pages import MemoryPageStore
 from shared.adapters.memory_provider import MemoryProvider
 from shared.adapters.memory_saga import MemorySagaRunner, StepFunction
 from shared.adapters.memory_vault import MemoryVault
 from shared.domain.cards import CardSummary
+from shared.domain.checkpoints import CheckpointSigner
 from shared.domain.documents import LIMIT_MAX, Document, PageQuery, Scope
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.invariants import (
@@ -58,6 +70,7 @@ from shared.domain.ports import (
     LedgerStore,
     PaymentStore,
 )
+from shared.domain.records import change_record, event_record, journal_record
 from shared.domain.risk import RulesScorer
 from shared.domain.sandbox_network import REFUND_ENDS_AFTER_MS
 from shared.edge.api import Api, ApiPorts
@@ -106,6 +119,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.open_stores()
+        self.open_books()
         self.provider = MemoryProvider(self.clock, has_sale=self.has_sale)
         self.vault = MemoryVault(self.clock)
         self._tokenizer = Tokenizer(
@@ -130,6 +144,50 @@ class World:
         self.payments: PaymentStore = MemoryPaymentStore(self.database)
         self.ledger: LedgerStore = MemoryLedgerStore(self.database)
         self.due_index: DueIndex = MemoryDueIndex(self.database)
+
+    def open_books(self) -> None:
+        """Opens what is sealed and folded of the books, in memory."""
+        self.blocks = MemoryBlockStore()
+        self.pages = MemoryPageStore()
+        self.stripes = MemoryStripeStore()
+        self.available = MemoryAvailableStore(self.database)
+        self.checkpoints = MemoryCheckpointLog()
+        self.checkpoint_key = MemoryCheckpointKey()
+        stores = SealerStores(self.blocks, self.pages, self.stripes, self.ledger, self.available)
+        self._sealer = Sealer(stores, self.clock)
+        self._signer = CheckpointSigner(
+            blocks=self.blocks,
+            key=self.checkpoint_key,
+            archive=MemoryCheckpointArchive(),
+            log=self.checkpoints,
+            clock=self.clock,
+            region=REGION,
+        )
+
+    def seal(self) -> None:
+        """Seals all that was written, folds it, and signs a checkpoint."""
+        journals = [journal_record(journal) for journal in self.database.journals.values()]
+        events = [
+            event_record(signed, payment.book)
+            for payment in self.database.payments.values()
+            for signed in MemoryPaymentStore(self.database).signed_events(payment.id)
+        ]
+        changes = [
+            change_record(
+                {
+                    **record.change.facts(),
+                    "hash": record.hash,
+                    "key_id": record.signature.key_id,
+                    "mac": record.signature.mac,
+                },
+                record.change.book,
+            )
+            for history in self.database.changes.values()
+            for record in history
+        ]
+        records = sorted([*events, *journals, *changes], key=lambda record: record.at_ms)
+        self._sealer.fold(self._sealer.seal(records))
+        self._signer.sign_next()
 
     def real_steps(self) -> dict[str, StepFunction]:
         """Returns the steps as they are deployed, for repairing what a test broke."""
@@ -198,7 +256,15 @@ class World:
 
     @functools.cache  # noqa: B019
     def _ledger_api(self) -> Api:
-        return api_ledger.build(self._ports(), self.ledger)
+        stores = BookStores(
+            payments=self.payments,
+            journals=self.ledger,
+            available=self.available,
+            pages=self.pages,
+            stripes=self.stripes,
+            checkpoints=self.checkpoints,
+        )
+        return api_ledger.build(self._ports(), stores)
 
     def describe(self, alias: str, account: str) -> CardSummary | None:
         """Implements SandboxCards."""

@@ -1,0 +1,41 @@
+"""What the operations on the books read."""
+
+from dataclasses import dataclass
+
+from shared.domain.checkpoints import CheckpointLog
+from shared.domain.documents import Scope
+from shared.domain.ledger import Journal, book_of
+from shared.domain.ports import (
+    AvailableStore,
+    LedgerStore,
+    PageStore,
+    PaymentStore,
+    StripeStore,
+)
+from shared.domain.reading import BookReader
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The tables behind the books."""
+
+    payments: PaymentStore
+    journals: LedgerStore
+    available: AvailableStore
+    pages: PageStore
+    stripes: StripeStore
+    checkpoints: CheckpointLog
+
+    def book(self, scope: Scope) -> BookReader:
+        """Opens the books that a scope may see."""
+        return BookReader(book_name(scope), self.pages, self.stripes)
+
+    def journal(self, journal_id: str, scope: Scope) -> Journal | None:
+        """Reads a journal of the scope's books, strongly consistent."""
+        journal = self.journals.get_many([journal_id]).get(journal_id)
+        return journal if journal is not None and journal.book == book_name(scope) else None
+
+
+def book_name(scope: Scope) -> str:
+    """Names the books that a scope may see."""
+    return book_of(scope.account, livemode=scope.livemode)

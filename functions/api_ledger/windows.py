@@ -1,0 +1,85 @@
+"""List parameters as windows of a book, or of the few objects of one payment."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from functions.api_ledger.models import SECOND_MAX
+from shared.domain.reading import Position, Window
+from shared.edge.fields import ListParams, PageParams
+from shared.edge.lists import created_bounds_ms, one_cursor
+from shared.wire.errors import missing_reference
+
+T = TypeVar("T")
+
+_MS_MAX = SECOND_MAX * 1000 + 999
+# Behind every line there is: what is not sealed yet is newer than all of them.
+NEWEST: Position = (_MS_MAX, 0, 0, 0)
+
+
+def window(params: ListParams, find: Callable[[str], Position | None], *, noun: str) -> Window:
+    """Turns list parameters into a window.
+
+    Args: find: the place of the object that a cursor names, None where there is no such object.
+    noun: what is listed, as in "No such journal".
+    Raises: RequestError when both cursors are given; RejectedError when one names nothing.
+    """
+    one_cursor(params)
+    from_ms, to_ms = bounds_ms(params)
+    return Window(
+        limit=params.limit,
+        after=_position(params.starting_after, find, noun, "starting_after"),
+        before=_position(params.ending_before, find, noun, "ending_before"),
+        from_ms=from_ms,
+        to_ms=to_ms,
+    )
+
+
+def bounds_ms(params: ListParams) -> tuple[int | None, int | None]:
+    """Returns the bounds of a creation time that keys can hold, inclusive."""
+    first, last = created_bounds_ms(params.created)
+    return (
+        None if first is None else min(max(first, 0), _MS_MAX),
+        None if last is None else min(max(last, 0), _MS_MAX),
+    )
+
+
+def is_within(at_ms: int, window: Window) -> bool:
+    """Tells whether a time is in a window's bounds."""
+    is_new = window.from_ms is None or at_ms >= window.from_ms
+    return is_new and (window.to_ms is None or at_ms <= window.to_ms)
+
+
+def cut(
+    items: Sequence[T], params: PageParams, id_of: Callable[[T], str], *, noun: str
+) -> tuple[list[T], bool]:
+    """Cuts a page out of a few objects, in the order they are listed in.
+
+    Returns: the page, and whether there are more in the direction asked for.
+    """
+    one_cursor(params)
+    ids = [id_of(item) for item in items]
+
+    def index(cursor: str, param: str) -> int:
+        if cursor not in ids:
+            raise missing_reference(noun, cursor, param)
+        return ids.index(cursor)
+
+    if params.ending_before is not None:
+        rest = items[: index(params.ending_before, "ending_before")]
+        return list(rest[-params.limit :]), len(rest) > params.limit
+    start = 0
+    if params.starting_after is not None:
+        start = index(params.starting_after, "starting_after") + 1
+    rest = items[start:]
+    return list(rest[: params.limit]), len(rest) > params.limit
+
+
+def _position(
+    cursor: str | None, find: Callable[[str], Position | None], noun: str, param: str
+) -> Position | None:
+    if cursor is None:
+        return None
+    position = find(cursor)
+    if position is None:
+        raise missing_reference(noun, cursor, param)
+    return position
