@@ -116,6 +116,12 @@ class AuditRecord:
     hash: str
     signature: Signature
 
+    def to_dict(self) -> Json:
+        """Returns it as JSON: what the hash is of, the hash and the signature."""
+        signature = self.signature
+        signed = {"hash": self.hash, "key_id": signature.key_id, "mac": signature.mac}
+        return {**self.change.facts(), **signed}
+
 
 def differences(
     entity_type: str, before: Mapping[str, Any], after: Mapping[str, Any]

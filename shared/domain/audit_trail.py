@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from shared.domain.audit import PAYMENT, AuditRecord, Change, differences
 from shared.domain.changes import Context
@@ -12,6 +12,9 @@ from shared.domain.errors import InvariantError
 from shared.domain.events import SignedEvent
 from shared.domain.ledger import book_of
 from shared.domain.payment import Payment, apply
+
+if TYPE_CHECKING:
+    from shared.domain.ports import ChangeStore
 
 # They announce what is audited.
 NOT_AUDITED = frozenset({"event"})
@@ -72,6 +75,46 @@ def change_of(
         metadata=_metadata(idempotency_key=context.idempotency_key, reason=reason),
         previous_hash=before.change_hash if before else "",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What an operator does to something that is no document, such as a book.
+
+    Args: entity: what it is done to. name: such as "floor_set". old, new: what it changes.
+    """
+
+    entity: str
+    entity_type: str
+    name: str
+    book: str
+    old: Mapping[str, Any]
+    new: Mapping[str, Any]
+    reason: str | None = None
+
+
+def act(changes: "ChangeStore", action: Action, context: Context) -> Change:
+    """Records an action, before it is taken: what a crash leaves behind is never unrecorded.
+
+    Raises: VersionConflictError when somebody else acts at the same time; nothing is recorded.
+    """
+    newest = changes.of_entity(action.entity, 1)
+    change = Change(
+        entity=action.entity,
+        entity_type=action.entity_type,
+        version=newest[0].change.version + 1 if newest else 1,
+        action=action.name,
+        actor=context.actor,
+        request_id=context.request_id,
+        occurred_at_ms=context.now_ms,
+        book=action.book,
+        old=action.old,
+        new=action.new,
+        metadata=_metadata(reason=action.reason),
+        previous_hash=newest[0].hash if newest else "",
+    )
+    changes.append(change)
+    return change
 
 
 def require_changes(writes: Iterable[DocumentWrite]) -> None:

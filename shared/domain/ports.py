@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from shared.domain.audit import AuditRecord, Change
 from shared.domain.available import Available
 from shared.domain.cards import CardNumber, CardSummary
 from shared.domain.changes import PaymentChange
@@ -54,6 +55,32 @@ class DocumentStore(Protocol):
 
     def page(self, scope: Scope, collection: str, query: PageQuery) -> Page:
         """Reads one page of a list, strongly consistent."""
+
+
+class ChangeStore(Protocol):
+    """Keeps the audit records of documents and of what operators do; none is ever changed.
+
+    They are written with the documents; all reads are strongly consistent.
+    """
+
+    def of_entity(
+        self,
+        entity: str,
+        limit: int,
+        *,
+        before_version: int | None = None,
+        after_version: int | None = None,
+    ) -> tuple[AuditRecord, ...]:
+        """Reads an entity's records, newest first: the newest, or those next to a version."""
+
+    def get_many(self, names: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], AuditRecord]:
+        """Reads up to 100 records by entity and version; the missing ones are left out."""
+
+    def append(self, change: Change) -> None:
+        """Writes the record of what an operator did to something that is no document.
+
+        Raises: VersionConflictError when there is one of the same version.
+        """
 
 
 class PaymentStore(Protocol):
