@@ -18,10 +18,11 @@ from stacks.data import CHECKPOINTS_FOLDER, Books
 from stacks.stage import Assets, StageConfig
 
 SEAL_TIMEOUT_S = 60
-# A batch is spread over 64 chains: large ones, and a second of waiting for them, make few blocks
-# where there is traffic. Nobody waits for a block.
+# A batch is spread over 64 chains, and every reader of a stream's shard appends to all of them:
+# large batches, two seconds of waiting for them, and one at a time make few readers and blocks.
+# Nobody waits for a block. `python -m bench partitions` tells what more traffic needs.
 SEAL_BATCH = 500
-SEAL_WINDOW_S = 1
+SEAL_WINDOW_S = 2
 SIGN_TIMEOUT_S = 30
 # A request to sign is deduplicated while it waits: that is how often checkpoints are made at most.
 SIGN_DELAY = Duration.seconds(10)
@@ -95,6 +96,7 @@ class LedgerStack(FarthingStack):
                 dead_letters,
                 batch=SEAL_BATCH,
                 window_s=SEAL_WINDOW_S,
+                at_once=1,
             )
         what = (
             "Balances and evidence are late: the sealer fails or is too slow for the streams, "

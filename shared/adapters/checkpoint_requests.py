@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 # The queue holds a message back for as long, so it arrives when the window is over and stands for
 # all who asked in it.
 WINDOW_MS = 10_000
-_GROUP = "checkpoint"
 
 
 class SqsCheckpointRequests:
@@ -32,7 +31,8 @@ class SqsCheckpointRequests:
             self._client.send_message(
                 QueueUrl=self._queue_url,
                 MessageBody=json.dumps({"window": window}),
-                MessageGroupId=_GROUP,
+                # A group of its own: a request that fails holds no later one back.
+                MessageGroupId=window,
                 MessageDeduplicationId=window,
             )
         except (ClientError, BotoCoreError) as error:

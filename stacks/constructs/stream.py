@@ -14,6 +14,7 @@ from stacks.constructs.function import FarthingFunction
 from stacks.constructs.queue import DeadLetterQueue
 
 BATCH = 100
+BATCHES_AT_ONCE = 10
 RETRIES_MAX = 10
 LAG_MAX = Duration.minutes(1)
 
@@ -26,11 +27,12 @@ def follow(
     *,
     batch: int = BATCH,
     window_s: int = 0,
+    at_once: int = BATCHES_AT_ONCE,
 ) -> None:
     """Feeds a table's stream to a function; what fails again and again is set aside.
 
-    Args: criteria: which records. batch: how many at once. window_s: how long a batch may wait to
-    become full.
+    Args: criteria: which records. batch: how many together. window_s: how long a batch may wait
+    to become full. at_once: how many batches of a stream's shard are worked on side by side.
     """
     function.function.add_event_source(
         sources.DynamoEventSource(
@@ -38,7 +40,7 @@ def follow(
             starting_position=lambda_.StartingPosition.TRIM_HORIZON,
             batch_size=batch,
             max_batching_window=Duration.seconds(window_s),
-            parallelization_factor=10,
+            parallelization_factor=at_once,
             bisect_batch_on_error=True,
             retry_attempts=RETRIES_MAX,
             report_batch_item_failures=True,
