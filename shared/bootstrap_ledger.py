@@ -2,6 +2,7 @@
 
 from shared import bootstrap
 from shared.adapters.checkpoint_requests import SqsCheckpointRequests
+from shared.adapters.dynamodb_audit import DynamoChangeStore
 from shared.adapters.dynamodb_available import DynamoAvailableStore
 from shared.adapters.dynamodb_blocks import DynamoBlockStore, DynamoStripeStore
 from shared.adapters.dynamodb_pages import DynamoPageStore
@@ -26,6 +27,11 @@ def pages() -> DynamoPageStore:
 def available() -> DynamoAvailableStore:
     """Composes the available balances."""
     return DynamoAvailableStore(bootstrap.dynamodb(), bootstrap.settings()["BALANCES_TABLE"])
+
+
+def changes() -> DynamoChangeStore:
+    """Composes the audit records, for those who read them."""
+    return DynamoChangeStore(bootstrap.dynamodb(), bootstrap.settings()["OBJECTS_TABLE"])
 
 
 def checkpoint_requests() -> SqsCheckpointRequests:

@@ -12,15 +12,14 @@ from typing import Annotated, Any
 
 from pydantic import StringConstraints
 
-from functions.api_ledger.windows import cut
+from functions.api_ledger.stores import Stores, book_name
+from functions.api_ledger.windows import NEWEST, cut
 from shared.domain.audit import AuditRecord
 from shared.domain.audit_trail import payment_changes
 from shared.domain.documents import Scope
 from shared.domain.errors import RejectedError
 from shared.domain.evidence import RecordKind
-from shared.domain.ledger import book_of
 from shared.domain.pages import BookPage, Listed
-from shared.domain.ports import ChangeStore, PageStore, SignedEvents, StripeStore
 from shared.domain.reading import BookReader, Position, Window
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import PageParams
@@ -55,10 +54,11 @@ class ListAuditLog(PageParams):
 class AuditLog:
     """The operation on the audit log."""
 
-    events: SignedEvents
-    changes: ChangeStore
-    pages: PageStore
-    stripes: StripeStore
+    stores: Stores
+
+    def register(self, api: Api) -> None:
+        """Adds the operation to an API."""
+        api.list(_URL, ListAuditLog)(self.list)
 
     def list(self, request: Request[ListAuditLog]) -> Reply:
         """Lists the records of an object, of a month, or all."""
@@ -78,7 +78,7 @@ class AuditLog:
     def _of_entity(self, request: Request[ListAuditLog]) -> tuple[Sequence[AuditRecord], bool]:
         params, scope, entity = request.params, request.scope, str(request.params.entity)
         if _PAYMENT.fullmatch(entity):
-            found = payment_changes(self.events.signed_events(entity))
+            found = payment_changes(self.stores.events.signed_events(entity))
             records = [record for record in reversed(found) if _is_seen(record, scope)]
             return cut(records, params, lambda record: record.change.id, noun=_NOUN)
         before, after = (
@@ -90,7 +90,7 @@ class AuditLog:
         )
         records = [
             record
-            for record in self.changes.of_entity(
+            for record in self.stores.changes.of_entity(
                 entity, params.limit + 1, before_version=before, after_version=after
             )
             if _is_seen(record, scope)
@@ -109,7 +109,7 @@ class AuditLog:
     def _of_book(self, request: Request[ListAuditLog]) -> tuple[Sequence[AuditRecord], bool]:
         params, scope = request.params, request.scope
         from_ms, to_ms = _bounds_ms(params.month)
-        book = BookReader(_book(scope), self.pages, self.stripes)
+        book = self.stores.book(scope)
         window = Window(
             limit=params.limit,
             after=self._position(book, params.starting_after, "starting_after", scope),
@@ -130,23 +130,20 @@ class AuditLog:
     def _position(
         self, book: BookReader, cursor: str | None, param: str, scope: Scope
     ) -> Position | None:
-        """Finds the place of the record that a cursor names."""
+        """Finds the place of a record; one that is not sealed yet is the newest."""
         if cursor is None:
             return None
         record = self._find(cursor, scope)
         if record is None:
             raise missing_reference(_NOUN, cursor, param)
-        # A record is sealed on a page that is as new as itself, or newer.
-        before = (record.change.occurred_at_ms, 0, 0, 0)
         wanted = (_kind(record.change.entity), cursor)
-        found = book.lines(
-            Window(limit=1, before=before),
+        found = book.find(
+            record.change.entity,
+            record.change.occurred_at_ms,
             _rows,
             lambda row: (row[1].kind, row[1].id) == wanted,
         )
-        if not found.lines:
-            raise missing_reference(_NOUN, cursor, param)
-        return found.lines[0][0]
+        return found or NEWEST
 
     def _find(self, record_id: str, scope: Scope) -> AuditRecord | None:
         named = _ID.fullmatch(record_id)
@@ -166,17 +163,12 @@ class AuditLog:
     def _read(
         self, names: Mapping[RecordKind, Sequence[tuple[str, int]]]
     ) -> Mapping[tuple[str, int], AuditRecord]:
-        found = dict(self.changes.get_many(names.get(RecordKind.CHANGE, ())))
+        found = dict(self.stores.changes.get_many(names.get(RecordKind.CHANGE, ())))
         payments = dict.fromkeys(entity for entity, _ in names.get(RecordKind.EVENT, ()))
         for payment_id in payments:
-            for record in payment_changes(self.events.signed_events(payment_id)):
+            for record in payment_changes(self.stores.events.signed_events(payment_id)):
                 found[payment_id, record.change.version] = record
         return found
-
-
-def register(api: Api, log: AuditLog) -> None:
-    """Adds the operation to the API."""
-    api.list(_URL, ListAuditLog)(log.list)
 
 
 def _rows(page: BookPage) -> Sequence[_Row]:
@@ -193,12 +185,8 @@ def _kind(entity: str) -> RecordKind:
     return RecordKind.EVENT if _PAYMENT.fullmatch(entity) else RecordKind.CHANGE
 
 
-def _book(scope: Scope) -> str:
-    return book_of(scope.account, livemode=scope.livemode)
-
-
 def _is_seen(record: AuditRecord, scope: Scope) -> bool:
-    return record.change.book == _book(scope)
+    return record.change.book == book_name(scope)
 
 
 def _bounds_ms(month: str | None) -> tuple[int | None, int | None]:

@@ -125,7 +125,7 @@ class Books:
         return Reply(200, wire.journal(journal))
 
     def list_journals(self, request: Request[ListJournals]) -> Reply:
-        """Lists the journals of the books in the order they were sealed in, newest first.
+        """Lists the journals of the books, newest first, in the order they were sealed in.
 
         Those of one payment are strongly consistent, and in the order they were posted in.
         """
@@ -166,7 +166,7 @@ class Books:
 
     def _history(self, payment: Payment | None) -> Sequence[Journal]:
         journals = self.stores.journals.of_subject(payment.id) if payment else ()
-        return sorted(journals, key=lambda journal: (journal.posted_at_ms, journal.id))
+        return sorted(journals, key=lambda item: (item.posted_at_ms, item.id), reverse=True)
 
     def _journals(self, names: Sequence[str]) -> Mapping[str, Journal]:
         return {journal.id: journal for journal in read_journals(self.stores.journals, names)}
@@ -179,13 +179,16 @@ class Books:
         def is_it(record: Listed) -> bool:
             return (record.kind, record.id) == (RecordKind.JOURNAL, cursor)
 
-        return book.find(journal, lambda page: page.records, is_it) or NEWEST
+        found = book.find(journal.subject, journal.posted_at_ms, lambda page: page.records, is_it)
+        return found or NEWEST
 
     def _entry_position(self, cursor: str, book: BookReader, scope: Scope) -> Position | None:
         journal = self.stores.journal(cursor.rpartition("/")[0], scope)
         if journal is None:
             return None
-        return book.find(journal, entry_rows, lambda row: row.id == cursor)
+        return book.find(
+            journal.subject, journal.posted_at_ms, entry_rows, lambda row: row.id == cursor
+        )
 
     def _balances(self, scope: Scope, as_of: int | None) -> Balances:
         # The whole second counts: what was posted in it was posted by then.

@@ -162,7 +162,10 @@ class Funds:
         made, _ = found
         journal = self.stores.journals.get_many([made.journal_id])[made.journal_id]
         place = self.stores.book(scope).find(
-            journal, rows, lambda row: (row.journal_id, row.currency) == (journal.id, made.currency)
+            journal.subject,
+            journal.posted_at_ms,
+            rows,
+            lambda row: (row.journal_id, row.currency) == (journal.id, made.currency),
         )
         return place or NEWEST
 

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from functions.api_ledger.audit import AuditLog
 from functions.api_ledger.books import Books
 from functions.api_ledger.checkpoints import Checkpoints
 from functions.api_ledger.funds import Funds
@@ -21,13 +22,17 @@ def build(ports: ApiPorts, stores: Stores) -> Api:
     Books(stores).register(api)
     Checkpoints(stores.checkpoints).register(api)
     History(stores.payments).register(api)
+    AuditLog(stores).register(api)
     return api
 
 
 @functools.cache
 def _api() -> Api:
+    payments = bootstrap.payments()
     stores = Stores(
-        payments=bootstrap.payments(),
+        payments=payments,
+        events=payments,
+        changes=bootstrap_ledger.changes(),
         journals=bootstrap.ledger(),
         available=bootstrap_ledger.available(),
         pages=bootstrap_ledger.pages(),

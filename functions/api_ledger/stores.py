@@ -7,9 +7,11 @@ from shared.domain.documents import Scope
 from shared.domain.ledger import Journal, book_of
 from shared.domain.ports import (
     AvailableStore,
+    ChangeStore,
     LedgerStore,
     PageStore,
     PaymentStore,
+    SignedEvents,
     StripeStore,
 )
 from shared.domain.reading import BookReader
@@ -20,6 +22,8 @@ class Stores:
     """The tables behind the books."""
 
     payments: PaymentStore
+    events: SignedEvents
+    changes: ChangeStore
     journals: LedgerStore
     available: AvailableStore
     pages: PageStore

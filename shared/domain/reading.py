@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from shared.domain.errors import RejectedError
 from shared.domain.evidence import shard_of
-from shared.domain.ledger import Balance, Journal, Posting
+from shared.domain.ledger import Balance, Posting
 from shared.domain.pages import BookPage, Place
 from shared.domain.ports import PageStore, StripeStore
 from shared.domain.stripes import Stripes
@@ -105,17 +105,17 @@ class BookReader:
 
     def find(
         self,
-        journal: Journal,
+        subject: str,
+        written_at_ms: int,
         rows: Callable[[BookPage], Sequence[T]],
         is_wanted: Callable[[T], bool],
     ) -> Position | None:
-        """Finds the line that a journal makes; None while it is not sealed.
+        """Finds a line that a record makes; None while it is not sealed.
 
-        Args: rows: the lines of a page, in order.
+        Args: subject, written_at_ms: of the record. rows: the lines of a page, in order.
         """
-        count = self._stripes.count_at(journal.posted_at_ms)
-        shard = shard_of(self._name, journal.subject, count)
-        pages = self._pages.pages(self._name, shard, after=(journal.posted_at_ms, 0))
+        shard = shard_of(self._name, subject, self._stripes.count_at(written_at_ms))
+        pages = self._pages.pages(self._name, shard, after=(written_at_ms, 0))
         for page in _bounded(pages):
             for index, row in enumerate(rows(page)):
                 if is_wanted(row):

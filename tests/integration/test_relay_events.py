@@ -10,13 +10,14 @@ import pytest
 from moto import mock_aws
 
 from functions.relay_events.handler import Relay
-from shared.adapters.dynamodb import document_item
+from shared.adapters.dynamodb import change_item, document_item
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
 from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.adapters.eventbridge import ENTRIES_MAX, EventBridgeBus
 from shared.adapters.memory import MemoryClock
 from shared.adapters.memory_signer import MemorySigner
 from shared.adapters.sqs import SqsDeadLetters
+from shared.domain.audit_trail import created
 from shared.domain.changes import Draft, PaymentChange, advance
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
 from shared.domain.errors import TransientError
@@ -118,6 +119,20 @@ def record(key: Mapping[str, Any], image: Mapping[str, Any] | None) -> dict[str,
 def world() -> Iterator[World]:
     with mock_aws():
         yield World()
+
+
+def test_audit_record_of_a_change_is_not_announced(world: World) -> None:
+    # given: the images of a new customer and of the record of who made it
+    document = Document("cus_1", "customer", "acct_1", False, 1, 5, {"metadata": {}})
+    write = created(document, CONTEXT)
+    assert write.change is not None
+    item = change_item(write.change, MemorySigner(MemoryClock()))
+    told = record({"pk": item["pk"], "sk": item["sk"]}, item)
+    # when
+    world.relay.handle({"Records": [told, customer_record("cus_1", "acct_1")]}, None)
+    # then: the customer alone is told of
+    assert len(world.event_ids()) == 1
+    assert world.dead_letters() == []
 
 
 def test_new_payment_becomes_an_event_and_an_announcement(world: World) -> None:

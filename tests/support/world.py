@@ -38,6 +38,7 @@ from shared.adapters.memory import (
     MemoryLedgerStore,
     MemoryPaymentStore,
 )
+from shared.adapters.memory_audit import MemoryChangeStore
 from shared.adapters.memory_blocks import MemoryBlockStore, MemoryStripeStore
 from shared.adapters.memory_checkpoints import (
     MemoryCheckpointArchive,
@@ -258,6 +259,8 @@ class World:
     def _ledger_api(self) -> Api:
         stores = BookStores(
             payments=self.payments,
+            events=MemoryPaymentStore(self.database),
+            changes=MemoryChangeStore(self.database),
             journals=self.ledger,
             available=self.available,
             pages=self.pages,
