@@ -4,6 +4,7 @@ import http.server
 import json
 import queue
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ import stripe
 
 CALL_TIMEOUT_S = 30
 WEBHOOK_TIMEOUT_S = 30
+FOLD_TIMEOUT_S = 30
+POLL_S = 0.2
 BODY_BYTES_MAX = 262_144
 AMOUNT_MINOR = 2_000
 
@@ -126,6 +129,21 @@ def read(client: stripe.StripeClient, path: str) -> Any:
     return json.loads(answer.body)
 
 
+def await_folded(client: stripe.StripeClient, journal_id: str) -> None:
+    """Waits until a journal counts in the folded books, which follow a moment behind.
+
+    Raises: DemoError when it does not in time.
+    """
+    deadline = time.monotonic() + FOLD_TIMEOUT_S
+    while True:
+        newest = read(client, "/v1/ledger/journals?limit=100")["data"]
+        if journal_id in {journal["id"] for journal in newest}:
+            return
+        if time.monotonic() > deadline:
+            raise DemoError(f"the books did not count {journal_id} within {FOLD_TIMEOUT_S} s")
+        time.sleep(POLL_S)
+
+
 def show(summary: Mapping[str, Any]) -> None:
     """Takes the payment and prints it, its journals, the trial balance and the webhook.
 
@@ -142,8 +160,9 @@ def show(summary: Mapping[str, Any]) -> None:
     print(f"\nPaymentIntent\n{payment}")
     journals = read(client, f"/v1/ledger/journals?payment_intent={payment.id}")["data"]
     print(f"\nJournals of {payment.id}")
-    for journal in journals:
+    for journal in reversed(journals):
         _print_journal(journal)
+    await_folded(client, journals[0]["id"])
     _print_trial_balance(read(client, "/v1/ledger/trial_balance"))
     print(f"\nWebhook {event.type} {event.id}, received at {url}, signature verified by the SDK\n")
 

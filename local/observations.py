@@ -35,7 +35,7 @@ def observations(read: Read) -> Iterator[Observation]:
     events = _by_payment(read_all(read, "/v1/events"), lambda event: _payment_of(_told_of(event)))
     for intent in read_all(read, "/v1/payment_intents"):
         payment = intent["id"]
-        journals = read(f"/v1/ledger/journals?payment_intent={payment}")["data"]
+        journals = read_all(read, "/v1/ledger/journals", payment_intent=payment)
         yield Observation(
             payment=_facts(intent, _with_latest(read, intent, charges[payment]), refunds[payment]),
             # Without due dates nothing depends on the time.
@@ -136,11 +136,18 @@ def _facts(intent: Json, charges: Iterable[Json], refunds: Iterable[Json]) -> Pa
 
 
 def _journal(journal: Json) -> JournalFacts:
-    postings = (
-        _both_sides(posting, posting["debit"], posting["credit"], Layer(posting["layer"]))
+    postings = tuple(
+        Posting(
+            posting["account"],
+            posting["currency"],
+            posting["debit"],
+            posting["credit"],
+            Layer(posting["layer"]),
+            posting["guarded"],
+        )
         for posting in journal["postings"]
     )
-    return JournalFacts(journal["id"], tuple(side for sides in postings for side in sides))
+    return JournalFacts(journal["id"], postings)
 
 
 def _event_object(event: Json) -> EventObject:

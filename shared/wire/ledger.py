@@ -138,7 +138,8 @@ def entry(name: str, journal: Journal, position: int, after: Balance) -> Json:
 def journal(item: Journal) -> Json:
     """Renders a journal.
 
-    "created" is when it was posted, "occurred" when the money event happened.
+    "created" is when it was posted, "occurred" when the money event happened. "guarded" is a
+    debit that was taken only as far as the account's floor.
     """
     return {
         "id": item.id,
@@ -155,6 +156,7 @@ def journal(item: Journal) -> Json:
                 "credit": posting.credit_minor,
                 "currency": posting.currency,
                 "debit": posting.debit_minor,
+                "guarded": posting.is_guarded,
                 "layer": str(posting.layer),
             }
             for posting in item.postings

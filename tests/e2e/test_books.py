@@ -127,7 +127,17 @@ def books(client: stripe.StripeClient) -> Books:
     network = read_all(client, "/v1/test_helpers/network_transactions")
     charges = list(client.v1.charges.list({"limit": 100}).auto_paging_iter())
     refunds = list(client.v1.refunds.list({"limit": 100}).auto_paging_iter())
-    return Books(client, network, charges, refunds)
+    made = Books(client, network, charges, refunds)
+    taken, given_back = made.moved("sale", "capture"), made.moved("refund")
+    # The books follow a moment behind, and settlement after the answer.
+    eventually(
+        lambda: made.balances().get("1100", {}),
+        lambda row: (
+            (row.get("debits"), row.get("credits")) == (taken, given_back)
+            and row["pending_debits"] == row["pending_credits"]
+        ),
+    )
+    return made
 
 
 def test_network_did_each_operation_once(books: Books) -> None:
@@ -192,7 +202,8 @@ def test_captured_funds_become_available(books: Books) -> None:
     net = books.moved("sale", "capture") - books.moved("refund") - platform_fee
     # when
     balance = eventually(
-        books.client.v1.balance.retrieve, lambda found: found.pending[0].amount == 0
+        books.client.v1.balance.retrieve,
+        lambda found: found.pending[0].amount == 0 and found.available[0].amount >= net,
     )
     # then
     assert [(funds.currency, funds.amount) for funds in balance.available] == [("usd", net)]
@@ -204,7 +215,7 @@ def test_open_authorization_is_a_hold_of_its_amount(platform: Platform) -> None:
     # when
     authorize(client)
     # then
-    rows = read_json(client, "/v1/ledger/trial_balance")["data"]
+    rows = eventually(lambda: read_json(client, "/v1/ledger/trial_balance")["data"], bool)
     held = {
         row["account"].partition(":")[0]: row["pending_debits"] - row["pending_credits"]
         for row in rows

@@ -12,7 +12,7 @@ import pytest
 import stripe
 
 from tests.e2e.conftest import Platform
-from tests.support.live import FORM, TIMEOUT_S, read_all, read_json
+from tests.support.live import FORM, TIMEOUT_S, eventually, read_all, read_json
 
 pytestmark = pytest.mark.e2e
 
@@ -268,7 +268,13 @@ def test_books_after_all_races_are_balanced(client: stripe.StripeClient) -> None
     network = read_all(client, "/v1/test_helpers/network_transactions")
     taken = sum(item["amount"] for item in network if item["type"] in {"sale", "capture"})
     given_back = sum(item["amount"] for item in network if item["type"] == "refund")
-    rows = read_json(client, "/v1/ledger/trial_balance")["data"]
-    receivable = next(row for row in rows if row["account"].startswith("1100:"))
-    assert (receivable["debits"], receivable["credits"]) == (taken, given_back)
+
+    def receivable_row() -> Any:
+        rows = read_json(client, "/v1/ledger/trial_balance")["data"]
+        return next(row for row in rows if row["account"].startswith("1100:"))
+
+    # then: the books follow a moment behind
+    receivable = eventually(
+        receivable_row, lambda row: (row["debits"], row["credits"]) == (taken, given_back)
+    )
     assert receivable["pending_debits"] == receivable["pending_credits"]

@@ -10,7 +10,7 @@ import pytest
 import stripe
 from botocore.exceptions import ClientError
 
-from local.demo import await_webhook, listener, read, take_payment
+from local.demo import await_folded, await_webhook, listener, read, take_payment
 from local.deployment import api_id
 from local.home import regions
 from local.ministack import NAME as MINISTACK
@@ -82,6 +82,7 @@ def test_payment_is_booked_and_announced(platform: Platform) -> None:
     assert event.type == "payment_intent.succeeded"
     journals = read(client, f"/v1/ledger/journals?payment_intent={payment.id}")["data"]
     assert {"hold", "capture", "fee"} <= {journal["kind"] for journal in journals}
+    await_folded(client, journals[0]["id"])
     totals = read(client, "/v1/ledger/trial_balance")["totals"]
     assert [(total["currency"], total["net"]) for total in totals] == [("usd", 0)]
 

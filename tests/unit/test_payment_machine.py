@@ -218,6 +218,7 @@ class Payments(RuleBasedStateMachine):
 
     @invariant()
     def balances_are_what_is_owed(self) -> None:
+        self.world.seal()
         for merchant in self.merchants:
             owed: dict[str, int] = {}
             for payment in self.payments():
