@@ -2,6 +2,8 @@
 # Installs what the checkout needs into folders of the checkout: .venv (development),
 # .local/ministack-venv (the AWS emulator) and node_modules (CDK's command line).
 # Each has a stamp with the checksum of what it was installed from, so that a second run is quick.
+# Where apt-get is there, hledger is unpacked into .local/hledger, without root: a test has it read
+# the books. That test alone is skipped elsewhere.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -61,6 +63,29 @@ check_node() {
     command -v npm >/dev/null 2>&1 || fail "Farthing needs npm beside Node.js; install it and run this again."
 }
 
+install_hledger() { # the package and the libraries that a small system may lack, with apt's state apart
+    apt=$PWD/$STATE/apt
+    rm -rf "$apt"
+    mkdir -p "$apt/lists" "$apt/cache" "$apt/debs"
+    options="-qq -o Dir::State::Lists=$apt/lists -o Dir::Cache=$apt/cache -o APT::Sandbox::User=$(id -un)"
+    # shellcheck disable=SC2086 # options are words
+    (cd "$apt/debs" && apt-get $options update &&
+        apt-get $options download hledger libgmp10 libffi8 libtinfo6) || return 1
+    for package in "$apt"/debs/*.deb; do dpkg-deb --extract "$package" "$apt/unpacked" || return 1; done
+    cat >"$apt/unpacked/hledger" <<'EOF'
+#!/bin/sh
+root=$(dirname "$0")
+for folder in "$root"/usr/lib/*-linux-gnu* "$root"/lib/*-linux-gnu*; do
+    [ ! -d "$folder" ] || LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+done
+export LD_LIBRARY_PATH
+exec "$root/usr/bin/hledger" "$@"
+EOF
+    chmod +x "$apt/unpacked/hledger"
+    "$apt/unpacked/hledger" --version || return 1
+    rm -rf "$STATE/hledger" && mv "$apt/unpacked" "$STATE/hledger" && rm -rf "$apt"
+}
+
 begin() { # begin <name> <function and arguments...>: runs in the background with a log
     name=$1; shift
     say "installing $name"
@@ -83,11 +108,17 @@ fi
 if ! is_current node_modules/.farthing-stamp "$(stamp_of package-lock.json)"; then
     begin node install_node
 fi
+if ! command -v hledger >/dev/null 2>&1 && [ ! -x $STATE/hledger/hledger ] &&
+    command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1; then
+    begin hledger install_hledger
+fi
 failed=""
 for entry in $running; do
     name=${entry%%:*}
     if wait "${entry##*:}"; then
         say "installed $name"
+    elif [ "$name" = hledger ]; then
+        say "hledger could not be installed ($LOGS/install-hledger.log): its test will be skipped"
     else
         failed=yes
         printf 'Installing %s failed:\n' "$name" >&2
