@@ -127,7 +127,8 @@ def signer() -> "KmsEventSigner":
 def start_signer() -> None:
     """Fetches the key of the day while a Lambda environment starts, when no payment waits yet.
 
-    Modules that change payments call it as they are loaded; loaded elsewhere, they call nobody.
+    Modules that change payments or objects call it as they are loaded; loaded elsewhere, they call
+    nobody.
     """
     if not settings().is_lambda:
         return

@@ -23,6 +23,9 @@ def _api() -> Api:
     return build(bootstrap_api.ports(), bootstrap.audited_documents())
 
 
+bootstrap.start_signer()
+
+
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Answers an API Gateway event."""
     return _api().handle(event, context)

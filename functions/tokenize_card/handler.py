@@ -52,6 +52,7 @@ def _described(alias: str, account: str) -> dict[str, Any] | None:
 
 
 bootstrap_vault.start_vault()
+bootstrap.start_signer()
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any] | None:

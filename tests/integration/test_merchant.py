@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from ops import merchant, stages
+from shared.adapters.dynamodb_audit import DynamoChangeStore
 from shared.adapters.memory import MemoryDatabase, MemoryDocumentStore
 from shared.domain.changes import Context
 from shared.domain.documents import Document
@@ -88,12 +89,64 @@ def test_create_merchant_exists_in_every_region_with_its_home(
 
 
 @pytest.mark.usefixtures("stage")
+def test_create_merchant_is_recorded_in_every_region_with_who_did_it_and_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # when
+    run(monkeypatch, "--stage", "dev", "--operator", "ada@example.com", "--reason", "signed up")
+    # then
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    keys = [answer[name] for name in ("secret_key", "publishable_key")]
+    for region in REGIONS:
+        changes = DynamoChangeStore(
+            boto3.client("dynamodb", region_name=region), f"objects-{region}"
+        )
+        for entity in (answer["account"], *map(key_record_id, keys)):
+            (record,) = changes.of_entity(entity, 10)
+            assert record.change.action == "created"
+            assert record.change.actor == "operator:ada@example.com"
+            assert record.change.metadata == {"reason": "signed up"}
+            assert stages.event_signer("dev", region).verify(record.hash, record.signature)
+            assert not any(key in json.dumps(record.to_dict()) for key in keys)
+
+
+@pytest.mark.usefixtures("stage")
+def test_create_merchant_without_a_name_is_recorded_under_the_login(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    monkeypatch.setattr("getpass.getuser", lambda: "grace")
+    # when
+    run(monkeypatch, "--stage", "dev")
+    # then
+    account = json.loads(capsys.readouterr().out)["account"]
+    dynamodb = boto3.client("dynamodb", region_name=REGIONS[0])
+    (record,) = DynamoChangeStore(dynamodb, f"objects-{REGIONS[0]}").of_entity(account, 10)
+    assert (record.change.actor, record.change.metadata) == ("operator:grace", {})
+
+
+@pytest.mark.usefixtures("stage")
+def test_create_merchant_where_nobody_is_logged_in_asks_for_a_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nobody() -> str:
+        raise OSError("no such user")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    with pytest.raises(SystemExit, match="--operator"):
+        run(monkeypatch, "--stage", "dev")
+
+
+@pytest.mark.usefixtures("stage")
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (("--stage", "nowhere"), "no stage nowhere"),
         (("--stage", "dev", "--home", "ap-south-1"), "ap-south-1 is not a region of dev"),
         (("--stage", "dev", "--country", "Germany"), "not a two-letter country code"),
+        (("--stage", "dev", "--operator", "ada lovelace"), "names no operator"),
+        (("--stage", "dev", "--reason", " "), "a reason is some words"),
+        (("--stage", "dev", "--reason", "x" * 501), "up to 500 characters"),
     ],
 )
 def test_create_with_wrong_arguments_says_what_to_change(

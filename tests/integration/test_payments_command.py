@@ -210,6 +210,17 @@ def test_look_again_in_the_named_region_leaves_the_other_alone(command: Command)
     assert (home.waits_for_person, other.waits_for_person) == (True, False)
 
 
+def test_look_again_is_recorded_with_who_asked_and_why(command: Command) -> None:
+    # given
+    given(payments.open_store("dev", HOME), *PARKED)
+    # when
+    command("look-again", "--operator", "ada", "--reason", "case 17")
+    # then
+    event = payments.open_store("dev", HOME).events(PAYMENT_ID)[-1]
+    assert event.request == {"id": None, "idempotency_key": None, "actor": "operator:ada"}
+    assert event.data["reason"] == "case 17"
+
+
 def test_look_again_at_what_is_overdue_keeps_its_date(command: Command, clock: MemoryClock) -> None:
     # given: it is past its date, so that the sweeper finds it without being told
     before = given(payments.open_store("dev", HOME), CREATED, CONFIRMED)
