@@ -148,14 +148,21 @@ class Books:
         function.allow(BATCH_GET, self.objects.table_arn)
 
     def read_ledger(self, function: FarthingFunction) -> None:
-        """Lets a function read journals."""
-        function.allow(QUERY, self.ledger.table_arn)
+        """Lets a function read journals, of an object or by id."""
+        function.allow(QUERY + BATCH_GET, self.ledger.table_arn)
+
+    def read_books(self, function: FarthingFunction) -> None:
+        """Lets a function read payments and their events, journals, balances and checkpoints."""
+        self.read_ledger(function)
+        function.allow(GET_MANY + QUERY, self.payments.table_arn)
+        function.allow(QUERY, self.balances.table_arn)
+        function.allow(GET_MANY + QUERY, self.evidence.table_arn)
 
     def seal(self, function: FarthingFunction) -> None:
         """Lets a function append to the chains of blocks and add up what is in them."""
         function.allow(BATCH_GET, self.ledger.table_arn)
-        for table in (self.evidence, self.balances):
-            function.allow(GET + QUERY + PUT + UPDATE, table.table_arn)
+        function.allow(GET_MANY + QUERY + PUT + UPDATE, self.evidence.table_arn)
+        function.allow(QUERY + PUT + UPDATE, self.balances.table_arn)
 
     def sign_checkpoints(self, function: FarthingFunction) -> None:
         """Lets a function read the chains of blocks, sign them, and put what it signed away."""

@@ -197,6 +197,7 @@ class PaymentsStack(FarthingStack):
         books.read_objects(function)
         books.write_objects(function)
         books.read_payments(function)
+        books.read_ledger(function)
         books.change_payments(function)
         books.keep_idempotency(function)
         for machine in machines.values():
@@ -233,11 +234,13 @@ class PaymentsStack(FarthingStack):
         ledger = self._api_function(
             "api_ledger",
             "ANY /v1/balance",
+            "ANY /v1/balance_transactions",
+            "ANY /v1/balance_transactions/{proxy+}",
             "ANY /v1/ledger/{proxy+}",
-            environment={**objects, "LEDGER_TABLE": books.ledger.table_name},
+            environment=books.environment,
         )
-        books.read_keys(ledger)
-        books.read_ledger(ledger)
+        books.read_objects(ledger)
+        books.read_books(ledger)
         default = self._api_function("api_default", DEFAULT_ROUTE, environment=objects)
         books.read_keys(default)
         if self.stage_config.sandbox_network:

@@ -51,7 +51,12 @@ def test_api_routes_each_family_to_its_function(production: Platform) -> None:
             for family in ("events", "webhook_endpoints")
             for rest in ("", "/{proxy+}")
         },
-        "ApiLedger": {"ANY /v1/balance", "ANY /v1/ledger/{proxy+}"},
+        "ApiLedger": {
+            "ANY /v1/balance",
+            "ANY /v1/balance_transactions",
+            "ANY /v1/balance_transactions/{proxy+}",
+            "ANY /v1/ledger/{proxy+}",
+        },
         "ApiDefault": {"$default"},
     }
 

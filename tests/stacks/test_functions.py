@@ -86,7 +86,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "api_payments": books | machines | {"TOKENIZE_FUNCTION_NAME"},
         "api_customers": audited | {"TOKENIZE_FUNCTION_NAME"},
         "api_events": audited,
-        "api_ledger": objects | {"LEDGER_TABLE"},
+        "api_ledger": books,
         "api_default": objects,
         "tokenize_card": audited | opening | {"FINGERPRINT_KEY_ARN", "VERIFICATION_QUEUE_URL"},
         "delete_card_verification": {"VERIFICATIONS_TABLE"},

@@ -28,7 +28,7 @@ DOCUMENTS = {"Objects": READ | {"PutItem", "DeleteItem"}, **CLAIMS}
 NETWORK = {"secret": {"GetSecretValue"}}
 FOLLOWED = {"DescribeStream", "GetRecords", "GetShardIterator"}
 SET_ASIDE = {"SendMessage", "GetQueueAttributes", "GetQueueUrl"}
-SEALED = {"GetItem", "Query", "PutItem", "UpdateItem"}
+FOLDED = {"Query", "PutItem", "UpdateItem"}
 CONSUMED = {
     "ReceiveMessage",
     "ChangeMessageVisibility",
@@ -42,6 +42,7 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     "ApiPayments": {
         **PAYMENT_CHANGE,
         "Payments": {"GetItem", "BatchGetItem", "PutItem"},
+        "Ledger": {"PutItem", "Query", "BatchGetItem"},
         **DOCUMENTS,
         "PaySaga": {"StartSyncExecution"},
         "CaptureSaga": {"StartSyncExecution"},
@@ -52,7 +53,13 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     },
     "ApiCustomers": {**DOCUMENTS, **SIGNING, "TokenizeCard": {"InvokeFunction"}},
     "ApiEvents": {**DOCUMENTS, **SIGNING},
-    "ApiLedger": {"Objects": {"GetItem"}, "Ledger": {"Query"}},
+    "ApiLedger": {
+        "Objects": READ,
+        "Payments": READ,
+        "Ledger": {"Query", "BatchGetItem"},
+        "Balances": {"Query"},
+        "Evidence": READ,
+    },
     "ApiDefault": {"Objects": {"GetItem"}},
     "TokenizeCard": {
         **DOCUMENTS,
@@ -105,8 +112,8 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     },
     "SealLedger": {
         "Ledger": {"BatchGetItem"},
-        "Evidence": SEALED,
-        "Balances": SEALED,
+        "Evidence": FOLDED | {"GetItem", "BatchGetItem"},
+        "Balances": FOLDED,
         "Ledger stream": FOLLOWED,
         "Payments stream": FOLLOWED,
         "Objects stream": FOLLOWED,
@@ -259,7 +266,7 @@ def test_function_that_signs_reaches_day_keys_and_guarded_balances_only(
 ) -> None:
     reached: dict[str, set[str]] = defaultdict(set)
     for role, statement in statements(production):
-        if not role.startswith(("SealLedger", "SignCheckpoint")):
+        if not role.startswith(("SealLedger", "SignCheckpoint", "ApiLedger")):
             for resource in listed(statement["Resource"]):
                 name = re.search(r"FnGetAtt(Evidence|Balances)", json.dumps(resource))
                 if name is not None:
