@@ -32,11 +32,12 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("FARTHING_STAGE", "test")
-    monkeypatch.setenv("EVENT_KEY_ARN", "not used: it writes no event")
     for name in (*PAYMENT_TABLES, "recent_payments"):
         monkeypatch.setenv(f"{name.upper()}_TABLE", name)
     with mock_aws():
         forget_composition()
+        key = boto3.client("kms", region_name=REGION).create_key()["KeyMetadata"]
+        monkeypatch.setenv("EVENT_KEY_ARN", key["Arn"])
         client = boto3.client("dynamodb", region_name=REGION)
         create_payment_tables(client)
         create_table(client, "recent_payments")

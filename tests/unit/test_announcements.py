@@ -263,7 +263,11 @@ def test_event_of_a_captured_charge_tells_that_it_was_not() -> None:
     was = state(HELD)
     announced = announce_payment(was, after(was, CAPTURED))[0]
     told = event_write(announced, 7_000, []).document.data["data"]
-    assert told["previous_attributes"] == {"amount_captured": 0, "captured": False}
+    assert told["previous_attributes"] == {
+        "amount_captured": 0,
+        "balance_transaction": None,
+        "captured": False,
+    }
 
 
 JSON_OBJECTS = st.dictionaries(
