@@ -143,9 +143,14 @@ class BookReader:
         kept = found[: window.limit]
         return Lines(tuple(reversed(kept) if is_back else kept), len(found) > window.limit)
 
-    def all_pages(self) -> Iterator[BookPage]:
-        """Reads all pages, oldest first."""
-        yield from self._merged(Window(1, before=(0, 0, 0, 0)), newest_first=False)
+    def pages(self, as_of_ms: int | None = None) -> Iterator[BookPage]:
+        """Reads all pages, oldest first, as they are asked for.
+
+        Args: as_of_ms: ends where nothing more counts as posted by then; the last pages hold newer
+        lines too.
+        """
+        window = Window(1, before=(0, 0, 0, 0), to_ms=as_of_ms)
+        return self._merged(window, newest_first=False)
 
     def _last(self, shard: int, as_of_ms: int | None) -> Iterator[BookPage]:
         before = None if as_of_ms is None else (as_of_ms + 1, 0)

@@ -1,0 +1,94 @@
+"""What operators do to the books: take journals back, set floors, spread hot books. All audited."""
+
+from typing import Any
+
+from ops.ledger.stage import Ledger
+from ops.stages import OperatorError
+from shared.domain.accounts import account_type
+from shared.domain.audit_trail import Action, act
+from shared.domain.available import FLOOR_MINOR
+from shared.domain.changes import Context
+from shared.domain.errors import InvariantError, VersionConflictError
+from shared.domain.ledger import reverse
+
+Json = dict[str, Any]
+
+
+def reverse_journal(ledger: Ledger, journal_id: str, reason: str, context: Context) -> Json:
+    """Posts the journal that takes another back; once, whoever does it first.
+
+    Raises: OperatorError when there is no such journal, or it cannot be or is taken back.
+    """
+    journal = ledger.journals.get_many([journal_id]).get(journal_id)
+    if journal is None:
+        raise OperatorError(f"there is no journal {journal_id} in {ledger.region}")
+    try:
+        correction = reverse(journal, reason, context.now_ms)
+    except InvariantError as error:
+        raise OperatorError(str(error)) from error
+    if ledger.journals.get_many([correction.id]):
+        raise OperatorError(f"{journal_id} is taken back already")
+    done = Action(
+        entity=journal_id,
+        entity_type="journal",
+        name="journal_reversed",
+        book=journal.book,
+        old={},
+        new={"reversal": correction.id},
+        reason=reason,
+    )
+    act(ledger.changes, done, context)
+    try:
+        ledger.journals.post(correction)
+    except VersionConflictError as error:
+        raise OperatorError(f"{journal_id} is taken back already") from error
+    return {"reversed": journal_id, "by": correction.id, "book": journal.book}
+
+
+def set_floor(
+    ledger: Ledger, book: str, account: str, floor_minor: int, reason: str, context: Context
+) -> Json:
+    """Sets how far an account may go.
+
+    Raises: OperatorError when the account has no floor.
+    """
+    if not account_type(account).is_guarded:
+        raise OperatorError(f"{account} has no floor: nothing is taken from it under one")
+    held = {item.account: item.floor_minor for item in ledger.available.of_book(book)}
+    was_minor = held.get(account, FLOOR_MINOR)
+    done = Action(
+        entity=account,
+        entity_type="ledger_account",
+        name="floor_set",
+        book=book,
+        old={"floor_minor": was_minor},
+        new={"floor_minor": floor_minor},
+        reason=reason,
+    )
+    act(ledger.changes, done, context)
+    ledger.available.set_floor(book, account, floor_minor)
+    return {"account": account, "floor_minor": floor_minor, "was_minor": was_minor}
+
+
+def set_stripes(ledger: Ledger, book: str, count: int, reason: str, context: Context) -> Json:
+    """Spreads a book over more ledger shards, or fewer, from a minute ahead.
+
+    Raises: OperatorError when the count is not 1 to 64, or a change is under way.
+    """
+    before = ledger.stripes.of_books([book])[book]
+    try:
+        after = before.changed(count, context.now_ms)
+    except InvariantError as error:
+        raise OperatorError(str(error)) from error
+    done = Action(
+        entity=book,
+        entity_type="book",
+        name="stripes_set",
+        book=book,
+        old={"stripes": before.to_dict()},
+        new={"stripes": after.to_dict()},
+        reason=reason,
+    )
+    act(ledger.changes, done, context)
+    ledger.stripes.change(book, before, after)
+    return {"book": book, "stripes": count, "from_ms": after.history[-1][0]}

@@ -1,0 +1,242 @@
+"""Makes all projections again, beside the live ones, and tells where they differ.
+
+What a payment is and posts follows from its events; what a page says, from its block and journals;
+what is available, from both. Nothing is written but a temporary file, which keeps what would not
+fit into memory. What changes while this runs may be told as a difference: run it again for that.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ops.ledger.records import Records
+from ops.ledger.stage import Ledger
+from shared.domain.authorization import created_entries
+from shared.domain.available import guarded_debits, unguarded_changes
+from shared.domain.documents import ListEntry, PageQuery, Scope
+from shared.domain.errors import InvariantError
+from shared.domain.events import Event
+from shared.domain.evidence import SHARDS, Block, RecordKind
+from shared.domain.ledger import Journal
+from shared.domain.pages import BookPage, turn
+from shared.domain.payment import ChargeStatus, Payment, apply
+from shared.domain.postings import journals_of
+
+Changes = Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is not as it follows. Args: name: of the payment, page or account."""
+
+    name: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what}"
+
+
+class Workspace:
+    """Keeps sums and the newest page of each book in a file.
+
+    Args: path: of a file that is not there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        # Nobody else reads the file, and it does not outlive the process.
+        for pragma in ("journal_mode = OFF", "synchronous = OFF"):
+            self._database.execute(f"PRAGMA {pragma}")
+        self._database.execute("CREATE TABLE pages (book, shard, body, PRIMARY KEY (book, shard))")
+        self._database.execute(
+            "CREATE TABLE available (book, account, amount, PRIMARY KEY (book, account))"
+        )
+        self._database.execute("BEGIN")
+
+    def last_page(self, book: str, shard: int) -> BookPage | None:
+        """Returns the newest page that was made of a book in a shard."""
+        query = "SELECT body FROM pages WHERE book = ? AND shard = ?"
+        found = self._database.execute(query, (book, shard)).fetchone()
+        return BookPage.of(json.loads(found[0])) if found else None
+
+    def keep_page(self, page: BookPage) -> None:
+        """Keeps what the next page is made of."""
+        body = json.dumps({**page.to_dict(), "records": [], "entries": []})
+        command = "INSERT OR REPLACE INTO pages VALUES (?, ?, ?)"
+        self._database.execute(command, (page.book, page.shard, body))
+
+    def add(self, changes: Changes, sign: int) -> None:
+        """Adds to what is available."""
+        command = (
+            "INSERT INTO available VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
+        )
+        rows = [(*key, sign * amount) for key, amount in changes.items()]
+        self._database.executemany(command, rows)
+
+    def available(self) -> Iterator[tuple[str, dict[str, int]]]:
+        """Yields what is available by book."""
+        books = self._database.execute("SELECT DISTINCT book FROM available ORDER BY book")
+        query = "SELECT account, amount FROM available WHERE book = ?"
+        for (book,) in books.fetchall():
+            yield book, dict(self._database.execute(query, (book,)).fetchall())
+
+    def close(self) -> None:
+        """Gives the file back."""
+        self._database.close()
+
+
+def rebuild_payment(ledger: Ledger, payment_id: str) -> tuple[list[Difference], list[Journal]]:
+    """Makes a payment again from its events.
+
+    Returns: the differences, and its journals as they are stored.
+    """
+    # In this order: whatever is written meanwhile shows in the events, which are read last.
+    stored = ledger.payments.load(payment_id)
+    journals = list(ledger.journals.of_subject(payment_id))
+    try:
+        made = _replay(ledger.payments.events(payment_id), stored.version if stored else 0)
+    except InvariantError as error:
+        return [Difference(payment_id, f"its events do not follow: {error}")], journals
+    found = [
+        Difference(payment_id, what)
+        for what in (
+            *_state_differences(made.payment, stored),
+            *_journal_differences(made, journals),
+            *(_list_differences(ledger, stored) if stored else ()),
+        )
+    ]
+    return found, journals
+
+
+@dataclass(frozen=True, slots=True)
+class _Replayed:
+    """Args: payment: up to the version of the snapshot. due: what was posted up to it. all: so
+    far.
+    """
+
+    payment: Payment | None
+    due: Mapping[str, Journal]
+    all: Mapping[str, Journal]
+
+
+def _replay(events: Sequence[Event], version: int) -> _Replayed:
+    state: Payment | None = None
+    at_version: Payment | None = None
+    due: dict[str, Journal] = {}
+    posted: dict[str, Journal] = {}
+    for event in events:
+        made = {journal.id: journal for journal in journals_of(state, event)}
+        state = apply(state, event)
+        posted |= made
+        if event.version <= version:
+            at_version, due = state, due | made
+    return _Replayed(at_version, due, posted)
+
+
+def _state_differences(made: Payment | None, stored: Payment | None) -> Iterator[str]:
+    if made is None or stored is None:
+        if made is not stored:
+            yield "has a snapshot without events" if stored else "has events without a snapshot"
+        return
+    # As JSON: a store gives lists back for tuples inside of details.
+    names = [field.name for field in fields(Payment)]
+    wrong = [name for name in names if _json(made)[name] != _json(stored)[name]]
+    if wrong:
+        yield f"the snapshot is not what its events add up to: {', '.join(wrong)}"
+
+
+def _json(payment: Payment) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(json.dumps(asdict(payment)))
+    return value
+
+
+def _journal_differences(made: _Replayed, journals: Sequence[Journal]) -> Iterator[str]:
+    stored = {journal.id: journal for journal in journals}
+    for name, journal in made.due.items():
+        if name not in stored:
+            yield f"the journal {name} is missing"
+        elif stored[name] != journal:
+            yield f"the journal {name} is not what its event posts"
+    for name, journal in stored.items():
+        # A correction is an operator's: it takes back what is there.
+        if name not in made.all and journal.reverses not in stored:
+            yield f"the journal {name} follows from no event"
+
+
+def _list_differences(ledger: Ledger, payment: Payment) -> Iterator[str]:
+    charges = [
+        ListEntry("charge", charge.created_ms, charge.id)
+        for charge in payment.charges
+        if charge.status is not ChargeStatus.PENDING
+    ]
+    refunds = [ListEntry("refund", refund.created_ms, refund.id) for refund in payment.refunds]
+    scope = Scope(payment.account, payment.livemode)
+    for entry in (*created_entries(payment), *charges, *refunds):
+        # Behind the row itself, before any of the same time.
+        after = (entry.created_ms, f"{entry.object_id}~")
+        page = ledger.documents.page(scope, entry.collection, PageQuery(limit=1, after=after))
+        if page.ids != (entry.object_id,):
+            yield f"{entry.object_id} is not in the list {entry.collection}"
+
+
+def rebuild(ledger: Ledger, workspace: Workspace) -> Iterator[Difference]:
+    """Makes everything again and yields the differences as they are found."""
+    place: str | None = None
+    while True:
+        names, place = ledger.walk.page(place)
+        for name in names:
+            found, journals = rebuild_payment(ledger, name)
+            workspace.add(guarded_debits(journals), -1)
+            yield from found
+        if place is None:
+            break
+    records = Records(ledger)
+    for shard in range(SHARDS):
+        folded = ledger.blocks.folded(shard)
+        for block in ledger.blocks.blocks(shard):
+            if block.number > folded:
+                break
+            yield from _rebuild_pages(ledger, workspace, block, records.journals(block))
+    yield from _available_differences(ledger, workspace)
+
+
+def _rebuild_pages(
+    ledger: Ledger, workspace: Workspace, block: Block, journals: Mapping[str, Journal]
+) -> Iterator[Difference]:
+    name = f"block {block.number} of shard {block.shard}"
+    sealed = [leaf.id for leaf in block.leaves if leaf.kind is RecordKind.JOURNAL]
+    missing = [journal_id for journal_id in sealed if journal_id not in journals]
+    if missing:
+        yield Difference(name, f"its journal {missing[0]} is missing")
+        return
+    workspace.add(unguarded_changes(journals.values()), 1)
+    for book in dict.fromkeys(leaf.book for leaf in block.leaves):
+        made = turn(workspace.last_page(book, block.shard), block, book, journals)
+        workspace.keep_page(made)
+        place = (block.newest_ms, block.number)
+        stored = next(
+            ledger.pages.pages(
+                book,
+                block.shard,
+                after=(place[0], place[1] - 1),
+                before=(place[0], place[1] + 1),
+            ),
+            None,
+        )
+        if stored is None:
+            yield Difference(name, f"{book} has no page of it")
+        elif stored != made:
+            yield Difference(name, f"the page of {book} does not follow from it")
+
+
+def _available_differences(ledger: Ledger, workspace: Workspace) -> Iterator[Difference]:
+    for book, made in workspace.available():
+        stored = {item.account: item.available_minor for item in ledger.available.of_book(book)}
+        for account in sorted(made.keys() | stored.keys()):
+            wanted, held = made.get(account, 0), stored.get(account, 0)
+            if wanted != held:
+                yield Difference(account, f"{held} is available, and {wanted} follows")
