@@ -5,7 +5,7 @@ S ?=
 E ?= events/$(F).json
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down merchant test faults check bench invoke assets
+.PHONY: help install up down merchant verify test faults check bench invoke assets
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -21,6 +21,9 @@ down: ## stop what `make up` started
 
 merchant: install ## print the keys of a new merchant on the local platform, as one line of JSON
 	@$(PYTHON) -m local.merchant
+
+verify: install ## export the evidence of the running platform, and verify it as an outsider would
+	@$(PYTHON) -m local.verify_running
 
 test: install ## run every test; the end-to-end ones get a platform of their own
 	@$(PYTHON) -m local.run_tests
