@@ -45,10 +45,8 @@ def verify_region(port: int, region: str, folder: Path) -> bool:
     print(f"{region}: exported {counts['records']} records in {counts['blocks']} blocks")
     if counts["checkpoints"] == 0:
         is_empty = not counts["blocks"]
-        why = (
-            "nothing is sealed" if is_empty else "a first one comes within seconds; run this again"
-        )
-        print(f"{region}: no checkpoint: {why}")
+        why = "nothing is sealed" if is_empty else "the first comes within seconds; run this again"
+        print(f"{region}: no checkpoint; {why}")
         return is_empty
     key.write_text(operate(port, "public-key", *stage))
     if verify.main([str(export), "--public-key", str(key)]) != verify.OK:
