@@ -44,6 +44,7 @@ class Folder:
         self._pages = pages
         self._available = available
         self._folded = 0
+        self._kept = 0
         self._last: dict[str, BookPage] = {}
 
     def fold(self, chain: Chain, records: Iterable[Record]) -> None:
@@ -53,7 +54,7 @@ class Folder:
         Raises: InvariantError when a journal is not the one that was sealed.
         """
         tail = chain.tail
-        if tail is None or self._folded >= tail.number:
+        if tail is None or self._kept >= tail.number:
             return
         if self._folded < tail.number - 1:
             self._catch_up()
@@ -65,15 +66,21 @@ class Folder:
         for number in range(self._folded + 1, tail.number + 1):
             self._fold(chain.block(number), read)
             self._folded = number
-            if number == tail.number or number % KEPT_EVERY == 0:
-                self._blocks.keep_folded(self._shard, number)
+            if number % KEPT_EVERY == 0:
+                self._keep()
+        self._keep()
 
     def _catch_up(self) -> None:
         folded = self._blocks.folded(self._shard)
         if folded > self._folded:
             # Others went on from here; which books they turned a page of is not known.
-            self._folded = folded
+            self._folded = self._kept = folded
             self._last.clear()
+
+    def _keep(self) -> None:
+        if self._kept < self._folded:
+            self._blocks.keep_folded(self._shard, self._folded)
+            self._kept = self._folded
 
     def _fold(self, block: Block, read: Mapping[str, Journal]) -> None:
         journals = self._journals(block, read)

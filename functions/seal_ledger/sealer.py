@@ -20,7 +20,7 @@ from shared.domain.ports import (
     PageStore,
     StripeStore,
 )
-from shared.domain.sealing import Sifted, next_batch, sift
+from shared.domain.sealing import Sifted, is_late, next_batch, sift
 from shared.domain.stripes import REMEMBERED_MS, Stripes
 
 # One may lose against others as often as there are others; after that the stream tries again.
@@ -73,6 +73,10 @@ class Sealer:
         for _ in range(TRIES_MAX):
             sifted = sift(records, chain.sealed(records))
             if self._append(chain, shard, sifted.new):
+                if any(is_late(record.at_ms, chain.tail) for record in records):
+                    # What is late is found also in blocks that are newer than those read so far,
+                    # and these are to be folded too.
+                    chain.read()
                 return sifted
             chain.read()
         raise TransientError(f"Others were faster at shard {shard} {TRIES_MAX} times.")
