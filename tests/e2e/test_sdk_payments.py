@@ -234,8 +234,6 @@ def test_balance_after_a_payment_is_what_is_left_after_the_fee(platform: Platfor
     # when
     pay(client)
     # then
-    balance = client.v1.balance.retrieve()
-    assert balance.pending[0].amount + balance.available[0].amount == AMOUNT - fee
     eventually(
         client.v1.balance.retrieve,
         lambda now: (now.pending[0].amount, now.available[0].amount) == (0, AMOUNT - fee),
