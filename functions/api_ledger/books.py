@@ -10,7 +10,7 @@ from functions.api_ledger.windows import NEWEST, cut, is_within, window
 from shared.domain.balance_transactions import kind_of
 from shared.domain.documents import Scope
 from shared.domain.evidence import RecordKind
-from shared.domain.ledger import Journal
+from shared.domain.ledger import Balance, Journal
 from shared.domain.pages import BookPage, Entry, Listed
 from shared.domain.payment import Payment
 from shared.domain.reading import Balances, BookReader, Lines, Position, Window, before
@@ -96,23 +96,19 @@ class Books:
             entry_rows,
             lambda row: row.entry.posting.account == account and is_within(row.entry.at_ms, wanted),
         )
-        data = self._statement(book, account, lines, wanted)
+        data = self._statement(book, lines, wanted)
         url = f"{ACCOUNTS}/{account}/entries"
         return Reply(200, _list(url, data, balances.as_of_ms, has_more=lines.has_more))
 
-    def _statement(
-        self, book: BookReader, account: str, lines: Lines[EntryRow], wanted: Window
-    ) -> list[Json]:
-        if not lines.lines:
-            return []
+    def _statement(self, book: BookReader, lines: Lines[EntryRow], wanted: Window) -> list[Json]:
         journals = self._journals([row.entry.journal_id for _, row in lines.lines])
-        data: list[Json] = []
+        # Lines out of the range may lie between those in it: then each is added up by itself.
         is_whole = wanted.from_ms is None and wanted.to_ms is None
-        after = book.balance_at(account, lines.lines[0][0])
+        after: Balance | None = None
+        data: list[Json] = []
         for position, row in lines.lines:
-            # Lines out of the range lie between those in it: then each is added up by itself.
-            held = after if is_whole else book.balance_at(account, position)
-            data.append(wire.entry(account, journals[row.entry.journal_id], row.index, held))
+            held = after if after and is_whole else book.balance_at(row.entry, position)
+            data.append(wire.entry(journals[row.entry.journal_id], row.index, held))
             after = before(held, row.entry.posting)
         return data
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from shared.domain.errors import RejectedError
 from shared.domain.evidence import shard_of
 from shared.domain.ledger import Balance, Posting
-from shared.domain.pages import BookPage, Place
+from shared.domain.pages import BookPage, Entry, Place
 from shared.domain.ports import PageStore, StripeStore
 from shared.domain.stripes import Stripes
 
@@ -86,21 +86,17 @@ class BookReader:
                 newest_ms = max(newest_ms, self._add_later(sums, shard, as_of_ms))
         return Balances(newest_ms, dict(sorted(sums.items())))
 
-    def balance_at(self, account: str, position: Position) -> Balance:
-        """Returns what an account held, over all shards, after the line at a position."""
-        newest_ms, shard, number, index = position
-        total = Balance()
-        for other in self._shards:
-            before = (newest_ms, number) if other == shard else _behind(position, other)
-            page = self._pages.last(self._name, other, before)
+    def balance_at(self, entry: Entry, position: Position) -> Balance:
+        """Returns what an entry's account held after it, over all shards.
+
+        Args: position: of the entry.
+        """
+        account, shard = entry.posting.account, position[1]
+        total = entry.balance_after
+        for other in (other for other in self._shards if other != shard):
+            page = self._pages.last(self._name, other, _behind(position, other))
             if page is not None:
                 total += page.closing.get(account, Balance())
-        (page,) = self._pages.pages(
-            self._name, shard, after=(newest_ms, number - 1), before=(newest_ms, number + 1)
-        )
-        for entry in page.entries[: index + 1]:
-            if entry.posting.account == account:
-                total = total.plus(entry.posting)
         return total
 
     def find(

@@ -109,29 +109,29 @@ def _balances(name: str, held: Balance) -> Json:
     return {"balance": sign * held.net_minor, "pending_balance": sign * held.pending_net_minor}
 
 
-def entry(name: str, journal: Journal, position: int, after: Balance) -> Json:
+def entry(item: Journal, position: int, after: Balance) -> Json:
     """Renders a posting as a line of its account's statement.
 
-    Args: position: of the posting in its journal, from 0. after: the account behind it.
+    Args: position: of the posting in its journal, from 0. after: what the account held after it.
     """
-    posting = journal.postings[position]
-    balances = _balances(name, after)
+    posting = item.postings[position]
+    balances = _balances(posting.account, after)
     return {
-        "id": f"{journal.id}/{position}",
+        "id": f"{item.id}/{position}",
         "object": "ledger.entry",
-        "account": name,
+        "account": posting.account,
         "balance_after": balances["balance"],
-        "created": journal.posted_at_ms // 1000,
+        "created": item.posted_at_ms // 1000,
         "credit": posting.credit_minor,
         "currency": posting.currency,
         "debit": posting.debit_minor,
-        "journal": journal.id,
-        "kind": journal.kind,
+        "journal": item.id,
+        "kind": item.kind,
         "layer": str(posting.layer),
-        "livemode": journal.livemode,
-        "occurred": journal.occurred_at_ms // 1000,
+        "livemode": item.livemode,
+        "occurred": item.occurred_at_ms // 1000,
         "pending_balance_after": balances["pending_balance"],
-        "reference": journal.reference,
+        "reference": item.reference,
     }
 
 

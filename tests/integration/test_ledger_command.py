@@ -399,3 +399,43 @@ def test_report_of_a_past_moment_ends_there(world: World, ledger: Ledger) -> Non
     # then
     wanted = [j for j in world.database.journals.values() if j.posted_at_ms <= as_of_ms]
     assert {row["journal"] for row in postings} == {journal.id for journal in wanted}
+
+
+def test_of_two_operators_one_takes_a_journal_back(
+    world: World, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: another operator who does the same between this one's look and post
+    name = next(n for n in world.database.journals if "/fee/" in n)
+    post = ledger.journals.post
+
+    def post_second(journal: Any) -> None:
+        monkeypatch.setattr(ledger.journals, "post", post)
+        corrections.reverse_journal(ledger, name, "me too", operator(world))
+        post(journal)
+
+    monkeypatch.setattr(ledger.journals, "post", post_second)
+    # when
+    with pytest.raises(OperatorError, match="already"):
+        corrections.reverse_journal(ledger, name, "charged twice", operator(world))
+    # then: one correction, and both attempts on record
+    assert [n for n in world.database.journals if n.startswith(f"{name}/")] == [f"{name}/reversal"]
+    assert len(ledger.changes.of_entity(name, 10)) == 2
+
+
+def test_correction_that_stopped_halfway_is_made_by_the_next_try(
+    world: World, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    name = next(n for n in world.database.journals if "/fee/" in n)
+
+    def stop(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger.journals, "post", stop)
+        with pytest.raises(KeyboardInterrupt):
+            corrections.reverse_journal(ledger, name, "charged twice", operator(world))
+    # when
+    corrections.reverse_journal(ledger, name, "charged twice", operator(world))
+    # then
+    assert f"{name}/reversal" in world.database.journals
