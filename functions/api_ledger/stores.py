@@ -1,5 +1,6 @@
 """What the operations on the books read."""
 
+import re
 from dataclasses import dataclass
 
 from shared.domain.checkpoints import CheckpointLog
@@ -15,6 +16,9 @@ from shared.domain.ports import (
     StripeStore,
 )
 from shared.domain.reading import BookReader
+
+# What has not this form is no key of the store, and might be one that it refuses.
+_JOURNAL_ID = re.compile(r"\w{1,64}/[a-z_]{1,64}/[\w.:#-]{1,255}(/reversal)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Stores:
 
     def journal(self, journal_id: str, scope: Scope) -> Journal | None:
         """Reads a journal of the scope's books, strongly consistent."""
+        if not _JOURNAL_ID.fullmatch(journal_id):
+            return None
         journal = self.journals.get_many([journal_id]).get(journal_id)
         return journal if journal is not None and journal.book == book_name(scope) else None
 

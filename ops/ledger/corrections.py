@@ -50,10 +50,17 @@ def set_floor(
 ) -> Json:
     """Sets how far an account may go.
 
-    Raises: OperatorError when the account has no floor.
+    Raises: OperatorError when the merchant has no such account, or it has no floor.
     """
-    if not account_type(account).is_guarded:
+    try:
+        row = account_type(account)
+    except InvariantError as error:
+        raise OperatorError(str(error)) from error
+    if not row.is_guarded:
         raise OperatorError(f"{account} has no floor: nothing is taken from it under one")
+    merchant = book.partition("/")[0]
+    if f":{merchant}:" not in account:
+        raise OperatorError(f"{account} is no account of {merchant}")
     held = {item.account: item.floor_minor for item in ledger.available.of_book(book)}
     was_minor = held.get(account, FLOOR_MINOR)
     done = Action(

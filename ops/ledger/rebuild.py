@@ -14,6 +14,7 @@ from typing import Any
 
 from ops.ledger.records import Records
 from ops.ledger.stage import Ledger
+from ops.stages import OperatorError
 from shared.domain.authorization import created_entries
 from shared.domain.available import guarded_debits, unguarded_changes
 from shared.domain.documents import ListEntry, PageQuery, Scope
@@ -93,12 +94,16 @@ def rebuild_payment(ledger: Ledger, payment_id: str) -> tuple[list[Difference], 
     """Makes a payment again from its events.
 
     Returns: the differences, and its journals as they are stored.
+    Raises: OperatorError when there is no such payment.
     """
     # In this order: whatever is written meanwhile shows in the events, which are read last.
     stored = ledger.payments.load(payment_id)
     journals = list(ledger.journals.of_subject(payment_id))
+    events = ledger.payments.events(payment_id)
+    if stored is None and not events:
+        raise OperatorError(f"no payment {payment_id} in {ledger.region}")
     try:
-        made = _replay(ledger.payments.events(payment_id), stored.version if stored else 0)
+        made = _replay(events, stored.version if stored else 0)
     except InvariantError as error:
         return [Difference(payment_id, f"its events do not follow: {error}")], journals
     found = [

@@ -250,6 +250,8 @@ def test_one_payment_is_rebuilt_by_itself(world: World, ledger: Ledger) -> None:
     forge_snapshot(world)
     (difference,), _ = rebuild_payment(ledger, name)
     assert difference.name == name
+    with pytest.raises(OperatorError, match="no payment pi_1"):
+        rebuild_payment(ledger, "pi_1")
 
 
 # --- corrections
@@ -291,6 +293,12 @@ def test_floor_of_an_account_is_set_on_record(world: World, ledger: Ledger) -> N
         {"floor_minor": -1_000_000},
         {"floor_minor": -5},
     )
+    for account, words in (
+        ("2010:nobody", "the chart has no account"),
+        ("2010:merchant:acct_two:available:usd", "no account of acct_one"),
+    ):
+        with pytest.raises(OperatorError, match=words):
+            corrections.set_floor(ledger, BOOK, account, 0, "x", operator(world))
     with pytest.raises(OperatorError, match="no floor"):
         corrections.set_floor(ledger, BOOK, "4000:platform_fee:usd", 0, "x", operator(world))
 

@@ -237,3 +237,58 @@ def test_operator_is_told_what_to_change(
     code, answer = operate(*arguments)
     assert code == 1
     assert words in answer
+
+
+LONG = "x" * 3_000
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "status"),
+    [
+        (f"/v1/ledger/journals/{LONG}/fee/ch_1", {}, 404),
+        (f"/v1/ledger/journals/pi_1/fee/{LONG}", {}, 404),
+        ("/v1/ledger/journals", {"starting_after": "/fee/ch_1"}, 400),
+        ("/v1/ledger/journals", {"ending_before": "pi_1"}, 400),
+        ("/v1/ledger/journals", {"payment_intent": "pi_/../"}, 200),
+        ("/v1/ledger/journals", {"kind": "\N{BANK}"}, 200),
+        ("/v1/ledger/accounts/x/entries", {"starting_after": "/"}, 400),
+        (f"/v1/ledger/accounts/{LONG}", {}, 404),
+        (f"/v1/ledger/checkpoints/{LONG}", {}, 404),
+        ("/v1/ledger/checkpoints", {"ending_before": "-1"}, 400),
+        (f"/v1/ledger/payment_intents/{LONG}", {}, 404),
+        (f"/v1/balance_transactions/txn_{LONG}", {}, 404),
+        ("/v1/balance_transactions", {"source": "\N{BANK}" * 60}, 200),
+        ("/v1/balance_transactions", {"created[gte]": "1", "limit": "100"}, 200),
+        ("/v1/ledger/trial_balance", {"as_of": "9999999000"}, 200),
+        ("/v1/ledger/trial_balance", {"as_of": "0"}, 200),
+    ],
+)
+def test_nothing_that_is_asked_for_breaks_the_tables(
+    world: TabledWorld, path: str, params: dict[str, str], status: int
+) -> None:
+    merchant = world.merchant("two")
+    assert world.call("GET", path, params, merchant=merchant).status == status
+
+
+def test_lists_are_read_from_the_tables(world: TabledWorld) -> None:
+    # given
+    merchant = Merchant("acct_one", "sk_test_one00000000", "pk_test_one00000000")
+
+    def read(path: str, **params: str) -> Any:
+        answer = world.call("GET", path, params, merchant=merchant)
+        assert answer.status == 200, answer.text
+        return answer.body
+
+    # then
+    for path in (
+        "/v1/balance_transactions",
+        "/v1/ledger/journals",
+        "/v1/ledger/accounts/2000:merchant:acct_one:pending:usd/entries",
+    ):
+        first = read(path, limit="2")["data"]
+        second = read(path, limit="2", starting_after=first[-1]["id"])["data"]
+        assert read(path, limit="4")["data"] == [*first, *second]
+        assert read(path, limit="2", ending_before=second[0]["id"])["data"] == first
+    totals = read("/v1/ledger/trial_balance")["totals"]
+    assert [(total["currency"], total["net"]) for total in totals] == [("jpy", 0), ("usd", 0)]
+    assert read("/v1/ledger/checkpoints/1")["number"] == 1
