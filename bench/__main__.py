@@ -3,10 +3,12 @@
 python -m bench             all of them
 python -m bench calls       AWS calls and capacity units of one payment
 python -m bench posting     requests and write units of each flow, and of a journal
+python -m bench folding     journals per second, and items written, of sealing and folding
 python -m bench partitions  simulation of partitions and conflicts, up to 100,000 payments/s
 python -m bench verify      how fast an export is verified, and what memory it takes
 python -m bench cold        import cost of each function
 python -m bench load        throughput and latency on the platform that `make up` started
+python -m bench books       10,000 mixed payments there, and everything held against everything
 python -m bench up          `make up` from a fresh clone, and again with nothing changed
 """
 
@@ -14,15 +16,17 @@ import platform
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import calls, cold, fresh, load, partitions, posting, verify
+from bench import books, calls, cold, folding, fresh, load, partitions, posting, verify
 
 SECTIONS: Mapping[str, Callable[[], bool]] = {
     "calls": calls.main,
     "posting": posting.main,
+    "folding": folding.main,
     "partitions": partitions.main,
     "verify": verify.main,
     "cold": cold.main,
     "load": load.main,
+    "books": books.main,
     "up": fresh.main,
 }
 
