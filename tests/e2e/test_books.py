@@ -209,6 +209,28 @@ def test_captured_funds_become_available(books: Books) -> None:
     assert [(funds.currency, funds.amount) for funds in balance.available] == [("usd", net)]
 
 
+def test_balance_transactions_add_up_to_what_is_owed(books: Books) -> None:
+    # given
+    platform_fee, _ = books.fees
+    moved, given_back = books.moved("sale", "capture"), books.moved("refund")
+    # when
+    found = list(
+        books.client.v1.balance_transactions.list(
+            {"limit": 7, "expand": ["data.source"]}
+        ).auto_paging_iter()
+    )
+    # then
+    amounts = {
+        kind: sum(item.amount for item in found if item.type == kind)
+        for kind in ("charge", "refund")
+    }
+    assert amounts == {"charge": moved, "refund": -given_back}
+    assert sum(item.fee for item in found) == platform_fee
+    assert sum(item.net for item in found) == moved - given_back - platform_fee
+    names = {item.source.id for item in found if not isinstance(item.source, str | None)}
+    assert len(names) == len(found)
+
+
 def test_open_authorization_is_a_hold_of_its_amount(platform: Platform) -> None:
     # given
     client = platform.client(platform.merchant())

@@ -52,7 +52,13 @@ OPERATIONS: tuple[tuple[str, str, type[Params]], ...] = (
     ("GET", "/v1/events/{event}", NoParams),
     ("POST", "/v1/webhook_endpoints", events.CreateWebhookEndpoint),
     ("GET", "/v1/webhook_endpoints", PageParams),
+    ("GET", "/v1/balance_transactions", ledger.ListBalanceTransactions),
+    ("GET", "/v1/ledger/accounts", ledger.ListAccounts),
+    ("GET", "/v1/ledger/accounts/2000:x:usd/entries", ledger.ListEntries),
+    ("GET", "/v1/ledger/checkpoints", ledger.ListCheckpoints),
     ("GET", "/v1/ledger/journals", ledger.ListJournals),
+    ("GET", "/v1/ledger/payment_intents/{intent}", ledger.AsOf),
+    ("GET", "/v1/ledger/trial_balance", ledger.AsOf),
     ("GET", "/v1/test_helpers/network_transactions", test_helpers.ListNetworkTransactions),
 )
 FITTING = {
