@@ -7,8 +7,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+from shared.domain.accounts import account_type
+from shared.domain.available import FLOOR_MINOR
 from shared.domain.errors import ProviderUnavailableError, UnknownOutcomeError
+from shared.domain.evidence import SHARDS, RecordKind, shard_of
 from shared.domain.idempotency import LEASE_MS
+from shared.domain.ledger import Balance, Journal, book_of, check_trial_balance, trial_balance
 from shared.domain.payment import Payment, PaymentStatus
 from tests.support.faults import (
     CrashError,
@@ -231,6 +235,32 @@ class Payments(RuleBasedStateMachine):
             for funds in (*answer["available"], *answer["pending"]):
                 told[funds["currency"]] = told.get(funds["currency"], 0) + funds["amount"]
             assert {k: v for k, v in told.items() if v} == {k: v for k, v in owed.items() if v}
+
+    @invariant()
+    def balances_are_their_journals_at_every_page(self) -> None:
+        self.world.seal()
+        for merchant in self.merchants:
+            book = book_of(merchant.account, livemode=False)
+            posted = [j for j in self.world.database.journals.values() if j.book == book]
+            counted: list[Journal] = []
+            # A book of one stripe is in one shard.
+            for page in self.world.pages.pages(book, shard_of(book, "", 1)):
+                names = [one.id for one in page.records if one.kind is RecordKind.JOURNAL]
+                counted += [self.world.database.journals[name] for name in names]
+                assert dict(page.closing) == trial_balance(counted)
+            assert sorted(journal.id for journal in counted) == sorted(j.id for j in posted)
+            available = {item.account: item for item in self.world.available.of_book(book)}
+            for account, held in trial_balance(posted).items():
+                if account_type(account).is_guarded:
+                    assert available[account].available_minor == -held.net_minor
+                    assert available[account].floor_minor == FLOOR_MINOR
+
+    @invariant()
+    def totals_of_all_shards_balance(self) -> None:
+        self.world.seal()
+        tails = [tail for shard in range(SHARDS) if (tail := self.world.blocks.tail(shard))]
+        for tail in tails:
+            check_trial_balance({name: Balance(*total) for name, total in tail.totals.items()})
 
     def payments(self) -> Iterable[Payment]:
         return self.world.database.payments.values()
