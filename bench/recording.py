@@ -162,7 +162,11 @@ def _index_entry(item: Item) -> tuple[str, str] | None:
 
 def _size(item: Item) -> int:
     """Approximates DynamoDB's item size: names and values in UTF-8."""
-    return sum(len(name) + len(str(next(iter(value.values())))) for name, value in item.items())
+    return sum(len(name) + _length(next(iter(value.values()))) for name, value in item.items())
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, bytes) else len(str(value))
 
 
 class Platform:

@@ -21,8 +21,8 @@ from shared.domain.stripes import Stripes
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
 
-# A full block takes some 20 KB; whoever walks backwards mostly needs few.
-_PAGE_BLOCKS = 4
+# A full block takes some 20 KB. Whoever reads what is new needs few; all others need more.
+_FEW, _MANY = 4, 20
 _IS_NEW = "attribute_not_exists(pk)"
 
 
@@ -53,12 +53,13 @@ class DynamoBlockStore:
 
     def blocks(self, shard: int, after_number: int = 0) -> Iterator[Block]:
         """Reads the blocks after one, in their order, a few at a time."""
-        return self._query(shard, "sk > :bound", after_number, forward=True)
+        return self._query(shard, "sk > :bound", after_number, _MANY)
 
     def newest_first(self, shard: int, before_number: int | None = None) -> Iterator[Block]:
         """Reads the blocks before one, or all, backwards, a few at a time."""
-        bound = 10**12 - 1 if before_number is None else before_number
-        return self._query(shard, "sk < :bound", bound, forward=False)
+        if before_number is None:
+            return self._query(shard, "sk < :bound", 10**12 - 1, _FEW)
+        return self._query(shard, "sk < :bound", before_number, _MANY)
 
     def append(self, block: Block, late: Sequence[Leaf] = ()) -> bool:
         """Appends a block with the markers of its late records; tells whether it was free."""
@@ -109,7 +110,7 @@ class DynamoBlockStore:
             ExpressionAttributeValues={":number": {"N": str(number)}},
         )
 
-    def _query(self, shard: int, condition: str, bound: int, *, forward: bool) -> Iterator[Block]:
+    def _query(self, shard: int, condition: str, bound: int, at_once: int) -> Iterator[Block]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression=f"pk = :pk AND {condition}",
@@ -117,9 +118,9 @@ class DynamoBlockStore:
                 ":pk": {"S": _chain(shard)},
                 ":bound": {"S": _number(bound)},
             },
-            ScanIndexForward=forward,
+            ScanIndexForward=">" in condition,
             ConsistentRead=True,
-            PaginationConfig={"PageSize": _PAGE_BLOCKS},
+            PaginationConfig={"PageSize": at_once},
         )
         return (_block(item) for page in pages for item in page["Items"])
 
