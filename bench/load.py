@@ -13,6 +13,7 @@ from typing import Any
 
 import stripe
 
+from bench.mixed import open_client
 from local.home import Home
 from local.ministack import NAME as MINISTACK
 from local.observations import read_all
@@ -23,7 +24,6 @@ AMOUNT_MINOR = 2_000
 WARM_UP = ((2, 5), (4, 5), (8, 10), (16, 40))
 RUN_S = 30
 RATE_MIN = 20.0
-CALL_TIMEOUT_S = 60
 
 
 @dataclass
@@ -64,20 +64,11 @@ def main() -> bool:
     return _accounted(summary, merchant, payments) and kept
 
 
-def _client(summary: dict[str, Any], merchant: dict[str, Any]) -> stripe.StripeClient:
-    return stripe.StripeClient(
-        merchant["secret_key"],
-        base_addresses={"api": summary["api_base"]},
-        http_client=stripe.RequestsClient(timeout=CALL_TIMEOUT_S),
-        max_network_retries=0,
-    )
-
-
 def _run(summary: dict[str, Any], merchant: dict[str, Any], clients: int, seconds: float) -> Tally:
     tally, until = Tally(), time.monotonic() + seconds
 
     def work() -> None:
-        client = _client(summary, merchant)
+        client = open_client(summary, merchant, retries=0)
         while time.monotonic() < until:
             started = time.perf_counter()
             payment = None
@@ -116,7 +107,7 @@ def _report(clients: int, tally: Tally, seconds: float) -> float:
 
 def _accounted(summary: dict[str, Any], merchant: dict[str, Any], payments: set[str]) -> bool:
     """Holds the answers, the network's record and the books against one another."""
-    client = _client(summary, merchant)
+    client = open_client(summary, merchant, retries=0)
     listed = {
         intent.id: intent.status
         for intent in client.v1.payment_intents.list({"limit": 100}).auto_paging_iter()

@@ -34,13 +34,15 @@ class Trade:
             counter[name] += 1
 
 
-def open_client(summary: Mapping[str, Any], merchant: Mapping[str, Any]) -> stripe.StripeClient:
+def open_client(
+    summary: Mapping[str, Any], merchant: Mapping[str, Any], retries: int = 2
+) -> stripe.StripeClient:
     """Returns Stripe's SDK for a merchant of the platform."""
     return stripe.StripeClient(
         merchant["secret_key"],
         base_addresses={"api": summary["api_base"]},
         http_client=stripe.RequestsClient(timeout=CALL_TIMEOUT_S),
-        max_network_retries=2,
+        max_network_retries=retries,
     )
 
 
