@@ -19,7 +19,7 @@ from shared.adapters.aws_calls import calling
 from shared.adapters.dynamodb import dump, load, write_if
 from shared.config import CHECKPOINT_RETENTION_DAYS
 from shared.domain.canonical import canonical
-from shared.domain.errors import TransientError
+from shared.domain.errors import InvariantError, TransientError
 from shared.domain.evidence import SignedCheckpoint
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "CHECKPOINT"
 ALGORITHM = "ECDSA_SHA_256"
+# What S3 says of an object whose newest version is a mark that it was deleted.
+_DELETED = "x-amz-delete-marker"
 RETENTION = timedelta(days=CHECKPOINT_RETENTION_DAYS)
 
 
@@ -130,6 +132,10 @@ class S3CheckpointArchive:
         except ClientError as error:
             if error.response["Error"]["Code"] != "NoSuchKey":
                 raise
+            # The lock keeps the object, and not somebody from hiding it, so that its number would
+            # be signed and archived a second time.
+            if _DELETED in error.response["ResponseMetadata"]["HTTPHeaders"]:
+                raise InvariantError(f"{name} was archived and is marked as deleted") from error
             return None
         return SignedCheckpoint.of(json.loads(answer["Body"].read()))
 

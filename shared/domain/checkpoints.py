@@ -27,6 +27,9 @@ from shared.domain.ports import Clock
 
 # Of each shard, so that under a backlog none waits for another; a round takes some seconds.
 BLOCKS_MAX = 16
+# The year 2025 in UTC: no checkpoint is older. Whoever can write to the tables can take all rows of
+# the log away and make all blocks anew, with any time; the archive is searched from here then.
+FIRST_MS = 1_735_689_600_000
 
 
 class SealedBlocks(Protocol):
@@ -79,13 +82,12 @@ class CheckpointLog(Protocol):
 class Stretch:
     """The blocks of a shard from the one that was signed last to a new head.
 
-    Args: records: in them. oldest_ms: when the first was sealed. is_cut: whether there may be more.
+    Args: records: in them. is_cut: whether there may be more.
     """
 
     head: Head
     blocks: int
     records: int
-    oldest_ms: int
     is_cut: bool
 
 
@@ -119,7 +121,6 @@ def stretch(shard: int, signed: Head | None, blocks: Iterable[Block]) -> Stretch
         Head.of_block(before),
         blocks=len(new),
         records=sum(len(block.leaves) for block in new),
-        oldest_ms=new[0].sealed_at_ms,
         is_cut=len(new) == BLOCKS_MAX,
     )
 
@@ -197,7 +198,7 @@ class CheckpointSigner:
         if not stretches:
             return None
         made = self._make(previous, {**heads, **{new.head.shard: new.head for new in stretches}})
-        since_ms = previous.checkpoint.created_ms if previous else stretches[0].oldest_ms
+        since_ms = previous.checkpoint.created_ms if previous else FIRST_MS
         signed = self._archived(made, since_ms)
         self._log.put(signed)
         return Signing(

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,6 +28,7 @@ from shared.adapters.memory_checkpoints import (
     MemoryCheckpointLog,
 )
 from shared.domain.checkpoints import CheckpointArchive, CheckpointLog
+from shared.domain.errors import InvariantError
 from shared.domain.evidence import Checkpoint, Head, SignedCheckpoint
 from tests.support.aws import REGION, create_table
 
@@ -172,3 +174,18 @@ def test_archive_object_has_its_name_and_its_lock() -> None:
         assert facts["ObjectLockMode"] == "COMPLIANCE"
         assert facts["ObjectLockRetainUntilDate"].date().isoformat() == "2032-06-30"
         assert facts["ContentType"] == "application/json"
+
+
+def test_archive_is_not_fooled_by_an_object_that_was_hidden() -> None:
+    # given: moto does not say what S3 says of it
+    s3: Any = boto3.client("s3", region_name=REGION)
+    with Stubber(s3) as stubber:
+        stubber.add_client_error(
+            "get_object",
+            "NoSuchKey",
+            http_status_code=404,
+            response_meta={"HTTPHeaders": {"x-amz-delete-marker": "true"}},
+        )
+        # then
+        with pytest.raises(InvariantError, match="was archived and is marked as deleted"):
+            S3CheckpointArchive(s3, BUCKET).find(REGION, 1, JUNE_MS, JUNE_MS)

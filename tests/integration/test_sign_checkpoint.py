@@ -32,6 +32,7 @@ from tests.support.composition import forget_composition
 REGION = "us-east-1"
 # SEALED_MS is noon of the last day of June.
 JULY_MS = SEALED_MS + 12 * 60 * 60 * 1000
+DAY_MS = 24 * 60 * 60 * 1000
 REQUEST = {"Records": [{"messageId": "m1", "body": "{}"}, {"messageId": "m2", "body": "{}"}]}
 NO_FAILURES: dict[str, Any] = {"batchItemFailures": []}
 
@@ -236,6 +237,35 @@ def test_first_run_that_died_in_another_month_is_taken_up(world: World) -> None:
     # then
     (checkpoint,) = world.listed()
     assert checkpoint.created_ms < JULY_MS
+
+
+def test_first_run_that_died_is_taken_up_though_a_shard_began_later(world: World) -> None:
+    # given: in June, before the first shard had a block
+    extend(world.blocks, shard=5)
+    world.log.before_put = die
+    with pytest.raises(Killed):
+        world.run()
+    # when
+    world.log.before_put = lambda: None
+    world.clock.advance(JULY_MS - SEALED_MS)
+    extend(world.blocks, shard=2, now_ms=world.clock.now_ms())
+    world.run()
+    # then
+    assert world.listed()[0].created_ms < JULY_MS
+
+
+def test_history_made_anew_is_not_signed_though_all_tables_say_so(world: World) -> None:
+    # given
+    extend(world.blocks, shard=5, blocks=3)
+    world.run()
+    # when: months later, by somebody who can write to the tables and not sign
+    world.clock.advance(70 * DAY_MS)
+    world.blocks, world.log = MemoryBlockStore(), FragileLog()
+    extend(world.blocks, shard=5, blocks=2, records=1, now_ms=world.clock.now_ms())
+    # then
+    with pytest.raises(InvariantError, match="of shard 5"):
+        world.run()
+    assert [checkpoint.created_ms < JULY_MS for checkpoint in world.listed()] == [True]
 
 
 def test_two_runs_at_once_sign_one_checkpoint(world: World) -> None:
