@@ -7,7 +7,7 @@ fit into memory. What changes while this runs may be told as a difference: run i
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Difference:
 
 
 class Workspace:
-    """Keeps sums and the newest page of each book in a file.
+    """Keeps sums, the newest page of each book, and which journals are not counted, in a file.
 
     Args: path: of a file that is not there yet.
     """
@@ -55,6 +55,7 @@ class Workspace:
         self._database.execute(
             "CREATE TABLE available (book, account, amount, PRIMARY KEY (book, account))"
         )
+        self._database.execute("CREATE TABLE uncounted (journal PRIMARY KEY) WITHOUT ROWID")
         self._database.execute("BEGIN")
 
     def last_page(self, book: str, shard: int) -> BookPage | None:
@@ -84,6 +85,20 @@ class Workspace:
         query = "SELECT account, amount FROM available WHERE book = ?"
         for (book,) in books.fetchall():
             yield book, dict(self._database.execute(query, (book,)).fetchall())
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Keeps journals that balances are to count."""
+        command = "INSERT OR IGNORE INTO uncounted VALUES (?)"
+        self._database.executemany(command, ((name,) for name in names))
+
+    def cross_off(self, names: Iterable[str]) -> None:
+        """Drops journals that are counted."""
+        self._database.executemany("DELETE FROM uncounted WHERE journal = ?", ((n,) for n in names))
+
+    def uncounted(self) -> Iterator[str]:
+        """Yields the journals that no balance counts."""
+        for (name,) in self._database.execute("SELECT journal FROM uncounted ORDER BY journal"):
+            yield name
 
     def close(self) -> None:
         """Gives the file back."""
@@ -196,6 +211,7 @@ def rebuild(ledger: Ledger, workspace: Workspace) -> Iterator[Difference]:
         for name in names:
             found, journals = rebuild_payment(ledger, name)
             workspace.add(guarded_debits(journals), -1)
+            workspace.expect(journal.id for journal in journals)
             yield from found
         if place is None:
             break
@@ -205,7 +221,10 @@ def rebuild(ledger: Ledger, workspace: Workspace) -> Iterator[Difference]:
         for block in ledger.blocks.blocks(shard):
             if block.number > folded:
                 break
+            workspace.cross_off(leaf.id for leaf in block.leaves if leaf.kind is RecordKind.JOURNAL)
             yield from _rebuild_pages(ledger, workspace, block, records.journals(block))
+    for name in workspace.uncounted():
+        yield Difference(name, "is in no block that is folded: no balance counts it")
     yield from _available_differences(ledger, workspace)
 
 

@@ -244,6 +244,19 @@ def test_rebuild_tells_what_differs(
     assert any(expected in difference for difference in differences(ledger, workspace))
 
 
+def test_rebuild_tells_of_a_journal_that_no_balance_counts(
+    world: World, merchant: Merchant, ledger: Ledger, workspace: Workspace
+) -> None:
+    # given: the stream never told of it
+    paid = world.pay(merchant).body["id"]
+    # when
+    found = differences(ledger, workspace)
+    # then
+    assert sorted(name.partition(":")[0] for name in found) == [
+        journal.id for journal in world.ledger.of_subject(paid)
+    ]
+
+
 def test_one_payment_is_rebuilt_by_itself(world: World, ledger: Ledger) -> None:
     name = first_payment(world)
     assert rebuild_payment(ledger, name)[0] == []
