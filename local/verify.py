@@ -29,8 +29,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from shared.domain.accounts import control_account
-from shared.domain.evidence import Head
-from shared.domain.export_rows import LINE_BYTES_MAX
+from shared.domain.evidence import SHARDS, Head
+from shared.domain.export_rows import LINE_BYTES_MAX, Finding
 from shared.domain.verification import (
     CHECKPOINTS_FILE,
     MANIFEST_FILE,
@@ -38,10 +38,12 @@ from shared.domain.verification import (
     Report,
     Rules,
     SignedHead,
+    shard_file,
     verify,
 )
 
 OK, BAD, UNUSABLE = 0, 1, 2
+FILES = frozenset({CHECKPOINTS_FILE, *map(shard_file, range(SHARDS))})
 CACHE_KIB = 8 * 1024
 LINKS_KEPT = 1_000
 KEY_BYTES_MAX = 16 * 1024
@@ -177,6 +179,10 @@ def verify_directory(
     for name in (MANIFEST_FILE, CHECKPOINTS_FILE):
         if not (export / name).is_file():
             raise UnusableError(f"there is no {export / name}")
+    unread = sorted({path.name for path in export.glob("*.jsonl")} - FILES)
+    if unread:
+        # Whoever reads all files of an export must not take these for verified.
+        return Report(finding=Finding(unread[0], 0, "is no file of an export"))
     rules = Rules(signature_check(key), control_account, None if known is None else _known(known))
     with tempfile.TemporaryDirectory(prefix="verify-") as directory:
         workspace = SqliteWorkspace(Path(directory))

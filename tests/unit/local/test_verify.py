@@ -380,6 +380,15 @@ def test_shard_file_that_is_gone_is_found(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["shard-64.jsonl", "shard-007.jsonl", "shard-7.jsonl"])
+def test_file_that_nobody_verifies_is_found(name: str, tmp_path: Path) -> None:
+    # given
+    directory = whole().write(tmp_path / "export")
+    (directory / name).write_bytes((directory / shard_file(7)).read_bytes())
+    # then
+    assert check(directory).finding == Finding(name, 0, "is no file of an export")
+
+
 def test_rows_moved_to_another_shard_are_found(tmp_path: Path) -> None:
     export = whole()
     export.rows[shard_file(41)] = export.rows.pop(shard_file(40))
