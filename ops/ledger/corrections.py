@@ -64,7 +64,8 @@ def set_floor(
     held = {item.account: item.floor_minor for item in ledger.available.of_book(book)}
     was_minor = held.get(account, FLOOR_MINOR)
     done = Action(
-        entity=account,
+        # Of one book: live and test accounts have the same names.
+        entity=f"{book}/{account}",
         entity_type="ledger_account",
         name="floor_set",
         book=book,

@@ -301,7 +301,7 @@ def test_floor_of_an_account_is_set_on_record(world: World, ledger: Ledger) -> N
     assert {item.account: item.floor_minor for item in ledger.available.of_book(BOOK)}[
         AVAILABLE
     ] == -5
-    (record,) = ledger.changes.of_entity(AVAILABLE, 10)
+    (record,) = ledger.changes.of_entity(f"{BOOK}/{AVAILABLE}", 10)
     assert (record.change.old, record.change.new) == (
         {"floor_minor": -1_000_000},
         {"floor_minor": -5},
@@ -314,6 +314,22 @@ def test_floor_of_an_account_is_set_on_record(world: World, ledger: Ledger) -> N
             corrections.set_floor(ledger, BOOK, account, 0, "x", operator(world))
     with pytest.raises(OperatorError, match="no floor"):
         corrections.set_floor(ledger, BOOK, "4000:platform_fee:usd", 0, "x", operator(world))
+
+
+def test_floors_of_live_and_test_accounts_have_histories_of_their_own(
+    world: World, merchant: Merchant, ledger: Ledger
+) -> None:
+    # given
+    corrections.set_floor(ledger, BOOK, AVAILABLE, -1, "a trial", operator(world))
+    for number in range(3):
+        book = "acct_one/live"
+        corrections.set_floor(ledger, book, AVAILABLE, -number, "new terms", operator(world))
+    # when
+    asked = {"entity": f"{BOOK}/{AVAILABLE}", "limit": 1}
+    answer = world.call("GET", "/v1/ledger/audit_log", asked, merchant=merchant)
+    # then
+    (record,) = answer.body["data"]
+    assert (record["version"], record["new_value"]) == (1, {"floor_minor": -1})
 
 
 def test_stripes_of_a_book_are_changed_on_record(world: World, ledger: Ledger) -> None:

@@ -212,7 +212,7 @@ def test_operators_act_on_record(operate: Any, world: TabledWorld) -> None:
     ]
     # then
     assert [code for code, _ in done] == [0, 0, 0], done
-    for entity in (journal, account, "acct_one/test"):
+    for entity in (journal, f"acct_one/test/{account}", "acct_one/test"):
         (record,) = world.changes.of_entity(entity, 10)
         assert (record.change.actor, record.change.metadata) == (
             "operator:jo",
