@@ -97,6 +97,9 @@ class LedgerStack(FarthingStack):
                 batch=SEAL_BATCH,
                 window_s=SEAL_WINDOW_S,
                 at_once=1,
+                # What is given up would be missing in the evidence and in all balances, and no
+                # later record would make up for it. What is poison the function sets aside itself.
+                retries_max=None,
             )
         what = (
             "Balances and evidence are late: the sealer fails or is too slow for the streams, "

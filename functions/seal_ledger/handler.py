@@ -2,7 +2,8 @@
 
 A record that cannot be read is poison: it would stop its stream for ever, so it is set aside, an
 alarm fires, and the batch goes on. So is a record under the name of a sealed one with other
-contents. A failure to write concerns every record, so it is raised and the stream repeats the
+contents, and what keeps a shard from being folded: balances wait for whoever repairs it, evidence
+does not. A failure to write concerns every record, so it is raised and the stream repeats the
 batch; that is harmless, because what is sealed is found.
 """
 
@@ -66,7 +67,9 @@ class LedgerSeal:
                 self._set_aside(record)
         # Also for what was sealed before: whoever did may have ended before it asked.
         self._checkpoints.ask()
-        self._sealer.fold(sealed)
+        for shard, error in self._sealer.fold(sealed).items():
+            self._logger.error("a shard cannot be folded", shard=shard, detail=str(error))
+            self._dead_letters.put({"shard": str(shard), "error": str(error)})
 
     def _read(self, told: Told) -> Record | None:
         try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functions.seal_ledger.chain import Chain
 from functions.seal_ledger.folder import Folder
 from shared.domain.accounts import control_account
-from shared.domain.errors import TransientError
+from shared.domain.errors import InvariantError, TransientError
 from shared.domain.evidence import Record, seal, shard_of
 from shared.domain.ports import (
     AvailableStore,
@@ -61,10 +61,18 @@ class Sealer:
             by_shard[shard_of(record.book, record.subject, count)].append(record)
         return {shard: self._seal(shard, by_shard[shard]) for shard in sorted(by_shard)}
 
-    def fold(self, sealed: Mapping[int, Sifted]) -> None:
-        """Folds the blocks that the records are in, and those before them."""
+    def fold(self, sealed: Mapping[int, Sifted]) -> Mapping[int, InvariantError]:
+        """Folds the blocks that the records are in, and those before them.
+
+        Returns: by shard, what keeps it from being folded; the others are.
+        """
+        stuck: dict[int, InvariantError] = {}
         for shard, sifted in sealed.items():
-            self._folder(shard).fold(self._chain(shard), sifted.intact)
+            try:
+                self._folder(shard).fold(self._chain(shard), sifted.intact)
+            except InvariantError as error:
+                stuck[shard] = error
+        return stuck
 
     def _seal(self, shard: int, records: Sequence[Record]) -> Sifted:
         chain = self._chain(shard)

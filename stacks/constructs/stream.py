@@ -28,11 +28,13 @@ def follow(
     batch: int = BATCH,
     window_s: int = 0,
     at_once: int = BATCHES_AT_ONCE,
+    retries_max: int | None = RETRIES_MAX,
 ) -> None:
     """Feeds a table's stream to a function; what fails again and again is set aside.
 
     Args: criteria: which records. batch: how many together. window_s: how long a batch may wait
     to become full. at_once: how many batches of a stream's shard are worked on side by side.
+    retries_max: how often a batch is tried again, None for as long as the stream remembers it.
     """
     function.function.add_event_source(
         sources.DynamoEventSource(
@@ -42,7 +44,7 @@ def follow(
             max_batching_window=Duration.seconds(window_s),
             parallelization_factor=at_once,
             bisect_batch_on_error=True,
-            retry_attempts=RETRIES_MAX,
+            retry_attempts=retries_max,
             report_batch_item_failures=True,
             on_failure=sources.SqsDlq(dead_letters.queue),
             filters=[criteria],

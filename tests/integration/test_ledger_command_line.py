@@ -92,7 +92,7 @@ class TabledWorld(World):
         told = ({"eventName": "INSERT", "dynamodb": {"NewImage": image}} for image in images)
         records = [record for item in told if (record := record_of(item)) is not None]
         records.sort(key=lambda record: record.at_ms)
-        self._sealer.fold(self._sealer.seal(records))
+        assert not self._sealer.fold(self._sealer.seal(records))
         self._signer.sign_next()
 
 

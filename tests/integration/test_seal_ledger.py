@@ -24,7 +24,7 @@ from shared.adapters.memory import MemoryClock
 from shared.adapters.memory_signer import MemorySigner
 from shared.adapters.sqs import SqsDeadLetters
 from shared.domain.changes import Context, change
-from shared.domain.errors import InvariantError, TransientError
+from shared.domain.errors import TransientError
 from shared.domain.evidence import Block, Record, RecordKind, shard_of
 from shared.domain.ledger import Balance, Journal, trial_balance
 from shared.domain.payment import Payment
@@ -309,11 +309,14 @@ def test_journal_edited_before_it_was_folded_stops_folding_but_not_sealing(world
     edited = journal_item(settled(1, amount=999))
     world.client.put_item(TableName=world.tables["ledger"], Item=edited)
     # when
-    with pytest.raises(InvariantError, match="is not as it was sealed"):
-        world.seal.handle({"Records": world.post(settled(2))}, None)
-    # then
+    other = journal("acct_2", "pi_2", "settle", START_MS)
+    world.handle(world.post(settled(2), other))
+    # then: other shards are folded, and an alarm fires
     assert [block.number for block in world.chain()] == [1, 2]
     assert list(world.stores.pages.pages(BOOK, SHARD)) == []
+    assert len(world.stores.available.of_book(other.book)) == 1
+    (letter,) = world.dead_letters()
+    assert (letter["shard"], "is not as it was sealed" in letter["error"]) == (str(SHARD), True)
     assert len(world.requests()) == 1
 
 

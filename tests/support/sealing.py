@@ -162,7 +162,7 @@ class SealedLedger:
     def deliver(self, records: Sequence[Record], sealer: Sealer | None = None) -> None:
         """Handles a batch from beginning to end."""
         sealer = sealer or self.sealer()
-        sealer.fold(sealer.seal(records))
+        assert not sealer.fold(sealer.seal(records))
 
     @property
     def chains(self) -> dict[int, list[Block]]:

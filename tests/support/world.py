@@ -187,7 +187,7 @@ class World:
             for record in history
         ]
         records = sorted([*events, *journals, *changes], key=lambda record: record.at_ms)
-        self._sealer.fold(self._sealer.seal(records))
+        assert not self._sealer.fold(self._sealer.seal(records))
         self._signer.sign_next()
 
     def real_steps(self) -> dict[str, StepFunction]:
