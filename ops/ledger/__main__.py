@@ -36,7 +36,7 @@ Run = Callable[[argparse.Namespace, Ledger], int]
 
 
 def _export(arguments: argparse.Namespace, ledger: Ledger) -> int:
-    return _print(export(ledger, arguments.stage, arguments.out))
+    return _print(export(ledger, arguments.stage, arguments.out, SystemClock().now_ms()))
 
 
 def _check_macs(arguments: argparse.Namespace, ledger: Ledger) -> int:

@@ -9,6 +9,7 @@ from ops.ledger.records import Records
 from ops.ledger.stage import Ledger
 from ops.stages import OperatorError
 from shared.domain.canonical import canonical
+from shared.domain.checkpoints import FIRST_MS
 from shared.domain.evidence import SHARDS, RecordKind, export_line
 from shared.domain.ports import EventSigner
 from shared.domain.signatures import Signature
@@ -17,13 +18,14 @@ from shared.domain.verification import CHECKPOINTS_FILE, FORMAT, MANIFEST_FILE, 
 CHECKPOINTS_READ = 100
 
 
-def export(ledger: Ledger, stage: str, folder: Path) -> dict[str, int]:
+def export(ledger: Ledger, stage: str, folder: Path, now_ms: int) -> dict[str, int]:
     """Writes an export; what is sealed while it runs may be in it or not.
 
     Args: folder: is made; must not hold an export already.
     Returns: how many blocks, records and checkpoints were written.
-    Raises: OperatorError when there is one, or a sealed record is gone.
+    Raises: OperatorError when there is one, or a sealed record or an archived checkpoint is gone.
     """
+    _require_newest(ledger, now_ms)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise OperatorError(f"{folder} is not empty")
@@ -59,6 +61,23 @@ def check_macs(signer: EventSigner, folder: Path) -> dict[str, int]:
                     )
                 count += 1
     return {"signatures": count}
+
+
+def _require_newest(ledger: Ledger, now_ms: int) -> None:
+    """Checks that no later checkpoint is archived: what its rows held cannot be seen in an export.
+
+    Raises: OperatorError when one is.
+    """
+    newest = ledger.checkpoints.newest()
+    number = newest.checkpoint.number + 1 if newest else 1
+    since_ms = newest.checkpoint.created_ms if newest else FIRST_MS
+    archived = ledger.archive.find(ledger.region, number, since_ms, now_ms)
+    # One that was signed meanwhile is listed by now.
+    if archived is not None and not ledger.checkpoints.page(number - 1, 1):
+        raise OperatorError(
+            f"checkpoint {number} is archived and not in the table: unless it was signed this"
+            " second, rows were taken away"
+        )
 
 
 def _checkpoints(ledger: Ledger, counts: Counter[str]) -> Iterator[bytes]:

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import boto3
 
 from ops.stages import CLIENT, data_outputs, event_signer
-from shared.adapters.checkpoints import DynamoCheckpointLog, KmsCheckpointKey
+from shared.adapters.checkpoints import (
+    DynamoCheckpointLog,
+    KmsCheckpointKey,
+    S3CheckpointArchive,
+)
 from shared.adapters.dynamodb_audit import DynamoChangeStore
 from shared.adapters.dynamodb_available import DynamoAvailableStore
 from shared.adapters.dynamodb_blocks import DynamoBlockStore, DynamoStripeStore
@@ -14,7 +18,7 @@ from shared.adapters.dynamodb_ledger import DynamoLedgerStore
 from shared.adapters.dynamodb_pages import DynamoPageStore
 from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.adapters.dynamodb_walk import DynamoPaymentWalk
-from shared.domain.checkpoints import CheckpointLog
+from shared.domain.checkpoints import CheckpointArchive, CheckpointLog
 from shared.domain.ports import (
     AvailableStore,
     BlockStore,
@@ -55,6 +59,7 @@ class Ledger:
     pages: PageStore
     stripes: StripeStore
     checkpoints: CheckpointLog
+    archive: CheckpointArchive
     signer: EventSigner
 
 
@@ -63,7 +68,8 @@ def open_ledger(stage: str, region: str) -> Ledger:
 
     Raises: OperatorError when it cannot be found.
     """
-    tables = dict(zip(TABLES, data_outputs(stage, region, tuple(TABLES.values())), strict=True))
+    *names, bucket = data_outputs(stage, region, (*TABLES.values(), "CheckpointBucket"))
+    tables = dict(zip(TABLES, names, strict=True))
     client = boto3.client("dynamodb", region_name=region, config=CLIENT)
     signer = event_signer(stage, region)
     payments = DynamoPaymentStore(client, tables, signer)
@@ -81,6 +87,7 @@ def open_ledger(stage: str, region: str) -> Ledger:
         pages=DynamoPageStore(client, tables["balances"]),
         stripes=DynamoStripeStore(client, tables["evidence"]),
         checkpoints=DynamoCheckpointLog(client, tables["evidence"]),
+        archive=S3CheckpointArchive(boto3.client("s3", region_name=region, config=CLIENT), bucket),
         signer=signer,
     )
 

@@ -18,6 +18,7 @@ from ops.ledger.stage import Ledger
 from ops.stages import OperatorError
 from shared.adapters.memory import MemoryPaymentStore
 from shared.adapters.memory_audit import MemoryChangeStore
+from shared.adapters.memory_checkpoints import MemoryCheckpointLog
 from shared.adapters.memory_walk import MemoryPaymentWalk
 from shared.domain.changes import Context
 from shared.domain.ledger import Posting
@@ -30,6 +31,7 @@ BOOK = "acct_one/test"
 AVAILABLE = "2010:merchant:acct_one:available:usd"
 CURRENCIES = ("usd", "jpy", "kwd")
 DAY_MS = 24 * 60 * 60 * 1000
+NOW_MS = 1_800_000_000_000
 
 
 @pytest.fixture
@@ -76,6 +78,7 @@ def ledger(world: World, merchant: Merchant) -> Ledger:
         pages=world.pages,
         stripes=world.stripes,
         checkpoints=world.checkpoints,
+        archive=world.archive,
         signer=database.signer,
     )
 
@@ -103,7 +106,7 @@ def test_export_is_verified_by_an_outsider(world: World, ledger: Ledger, tmp_pat
     key = tmp_path / "key.pem"
     key.write_text(world.checkpoint_key.public_key_pem())
     # when
-    counts = export(ledger, "dev", tmp_path / "export")
+    counts = export(ledger, "dev", tmp_path / "export", NOW_MS)
     # then
     assert verify.main([str(tmp_path / "export"), "--public-key", str(key)]) == verify.OK
     kept = world.database
@@ -122,7 +125,7 @@ def test_export_of_an_edited_journal_is_refused_by_the_verifier(
     name, item = next((n, j) for n, j in world.database.journals.items() if j.kind == "fee")
     world.database.journals[name] = replace(item, reference="ch_other")
     # when
-    export(ledger, "dev", tmp_path / "export")
+    export(ledger, "dev", tmp_path / "export", NOW_MS)
     # then
     assert verify.main([str(tmp_path / "export"), "--public-key", str(key)]) == verify.BAD
 
@@ -133,18 +136,29 @@ def test_export_of_a_lost_journal_names_it(world: World, ledger: Ledger, tmp_pat
     del world.database.journals[name]
     # then
     with pytest.raises(OperatorError, match=name):
-        export(ledger, "dev", tmp_path / "export")
+        export(ledger, "dev", tmp_path / "export", NOW_MS)
+
+
+@pytest.mark.parametrize("left", [0, 3])
+def test_export_without_the_newest_checkpoints_is_none(
+    world: World, ledger: Ledger, tmp_path: Path, left: int
+) -> None:
+    # given: somebody took their rows away, and could take all blocks behind them as well
+    rolled_back = MemoryCheckpointLog(world.checkpoints.page(0, left))
+    # then
+    with pytest.raises(OperatorError, match=f"checkpoint {left + 1} is archived"):
+        export(replace(ledger, checkpoints=rolled_back), "dev", tmp_path / "export", NOW_MS)
 
 
 def test_export_overwrites_nothing(ledger: Ledger, tmp_path: Path) -> None:
     (tmp_path / "kept").touch()
     with pytest.raises(OperatorError, match="not empty"):
-        export(ledger, "dev", tmp_path)
+        export(ledger, "dev", tmp_path, NOW_MS)
 
 
 def test_signature_of_another_is_found(ledger: Ledger, tmp_path: Path) -> None:
     # given
-    export(ledger, "dev", tmp_path / "export")
+    export(ledger, "dev", tmp_path / "export", NOW_MS)
     path = sorted((tmp_path / "export").glob("shard-*.jsonl"))[0]
     lines = path.read_text().splitlines()
     number = next(n for n, line in enumerate(lines) if '"mac":' in line)

@@ -17,7 +17,11 @@ from local import verify
 from ops import stages
 from ops.ledger import __main__ as command
 from ops.ledger.stage import TABLES
-from shared.adapters.checkpoints import DynamoCheckpointLog, KmsCheckpointKey
+from shared.adapters.checkpoints import (
+    DynamoCheckpointLog,
+    KmsCheckpointKey,
+    S3CheckpointArchive,
+)
 from shared.adapters.dynamodb_audit import DynamoChangeStore
 from shared.adapters.dynamodb_available import DynamoAvailableStore
 from shared.adapters.dynamodb_blocks import DynamoBlockStore, DynamoStripeStore
@@ -25,13 +29,14 @@ from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempo
 from shared.adapters.dynamodb_ledger import DynamoLedgerStore
 from shared.adapters.dynamodb_pages import DynamoPageStore
 from shared.adapters.dynamodb_payments import DynamoPaymentStore
-from shared.adapters.memory_checkpoints import MemoryCheckpointArchive, MemoryCheckpointKey
+from shared.adapters.memory_checkpoints import MemoryCheckpointKey
 from shared.domain.checkpoints import CheckpointSigner
 from tests.support.aws import create_payment_tables
 from tests.support.hledger import hledger
 from tests.support.world import REGION, Merchant, World
 
 EVENT_KEY = "alias/events"
+BUCKET = "checkpoints"
 STAGE = ("--stage", "dev", "--region", REGION)
 
 
@@ -68,6 +73,9 @@ class TabledWorld(World):
             setattr(self, name, store)
         self.changes = DynamoChangeStore(self.client, self.tables["objects"])
         self.events = self.payments
+        s3 = boto3.client("s3", region_name=REGION)
+        s3.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+        self.archive = S3CheckpointArchive(s3, BUCKET)
         # Not KMS: moto takes a digest for a message and hashes it again.
         self.checkpoint_key = MemoryCheckpointKey()
         stores = Stores(self.blocks, self.pages, self.stripes, self.ledger, self.available)
@@ -75,7 +83,7 @@ class TabledWorld(World):
         self._signer = CheckpointSigner(
             blocks=self.blocks,
             key=self.checkpoint_key,
-            archive=MemoryCheckpointArchive(),
+            archive=self.archive,
             log=self.checkpoints,
             clock=self.clock,
             region=REGION,
@@ -103,6 +111,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[TabledWorld]:
     monkeypatch.setattr(os, "environ", {**os.environ, **environment})
     found = {output: table for table, output in TABLES.items()}
     found["EventKeyArn"] = EVENT_KEY
+    found["CheckpointBucket"] = BUCKET
     monkeypatch.setattr(stages, "stack_outputs", lambda _stack, _region: found)
     with mock_aws():
         world = TabledWorld()

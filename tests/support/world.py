@@ -50,7 +50,7 @@ from shared.adapters.memory_provider import MemoryProvider
 from shared.adapters.memory_saga import MemorySagaRunner, StepFunction
 from shared.adapters.memory_vault import MemoryVault
 from shared.domain.cards import CardSummary
-from shared.domain.checkpoints import CheckpointSigner
+from shared.domain.checkpoints import CheckpointArchive, CheckpointSigner
 from shared.domain.documents import LIMIT_MAX, Document, PageQuery, Scope
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.invariants import (
@@ -154,12 +154,13 @@ class World:
         self.available = MemoryAvailableStore(self.database)
         self.checkpoints = MemoryCheckpointLog()
         self.checkpoint_key = MemoryCheckpointKey()
+        self.archive: CheckpointArchive = MemoryCheckpointArchive()
         stores = SealerStores(self.blocks, self.pages, self.stripes, self.ledger, self.available)
         self._sealer = Sealer(stores, self.clock)
         self._signer = CheckpointSigner(
             blocks=self.blocks,
             key=self.checkpoint_key,
-            archive=MemoryCheckpointArchive(),
+            archive=self.archive,
             log=self.checkpoints,
             clock=self.clock,
             region=REGION,
