@@ -11,6 +11,8 @@ from shared.domain.changes import Context
 from shared.domain.errors import InvariantError, VersionConflictError
 from shared.domain.ledger import reverse
 
+# How far this machine's clock may be behind: the notice of a change has room for that.
+BEHIND_MAX_MS = 10_000
 Json = dict[str, Any]
 
 
@@ -81,9 +83,15 @@ def set_floor(
 def set_stripes(ledger: Ledger, book: str, count: int, reason: str, context: Context) -> Json:
     """Spreads a book over more ledger shards, or fewer, from a minute ahead.
 
-    Raises: OperatorError when the count is not 1 to 64, or a change is under way.
+    Raises: OperatorError when the count is not 1 to 64, a later change is made already, or this
+    machine's clock is behind.
     """
     before = ledger.stripes.of_books([book])[book]
+    tails = [ledger.blocks.tail(shard) for shard in before.shards(book)]
+    sealed_ms = max((tail.newest_ms for tail in tails if tail), default=0)
+    if sealed_ms - context.now_ms > BEHIND_MAX_MS:
+        # What was sealed after the change would be looked for, and sealed again, in other shards.
+        raise OperatorError("this machine's clock is behind what is sealed: set it first")
     try:
         after = before.changed(count, context.now_ms)
     except InvariantError as error:

@@ -43,7 +43,7 @@ class Stripes:
     def changed(self, count: int, now_ms: int) -> "Stripes":
         """Returns the history with another count, in effect soon.
 
-        Raises: InvariantError when an earlier change is not in effect yet.
+        Raises: InvariantError when a change of that time or later is made already.
         """
         return Stripes((*self.history, (now_ms + NOTICE_MS, count)))
 

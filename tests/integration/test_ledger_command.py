@@ -346,6 +346,17 @@ def test_floors_of_live_and_test_accounts_have_histories_of_their_own(
     assert (record["version"], record["new_value"]) == (1, {"floor_minor": -1})
 
 
+def test_stripes_are_not_changed_by_a_clock_that_is_behind(world: World, ledger: Ledger) -> None:
+    # given
+    before = ledger.stripes.of_books([BOOK])[BOOK]
+    behind = replace(operator(world), now_ms=world.clock.now_ms() - DAY_MS)
+    # then
+    with pytest.raises(OperatorError, match="clock is behind"):
+        corrections.set_stripes(ledger, BOOK, 64, "hot", behind)
+    assert ledger.stripes.of_books([BOOK])[BOOK] == before
+    assert ledger.changes.of_entity(BOOK, 10) == ()
+
+
 def test_stripes_of_a_book_are_changed_on_record(world: World, ledger: Ledger) -> None:
     # when
     done = corrections.set_stripes(ledger, BOOK, 64, "a big day", operator(world))
