@@ -21,7 +21,7 @@ from shared.domain.documents import ListEntry, PageQuery, Scope
 from shared.domain.errors import InvariantError
 from shared.domain.events import Event
 from shared.domain.evidence import SHARDS, Block, RecordKind
-from shared.domain.ledger import Journal
+from shared.domain.ledger import Journal, opposite
 from shared.domain.pages import BookPage, turn
 from shared.domain.payment import ChargeStatus, Payment, apply
 from shared.domain.postings import journals_of
@@ -183,8 +183,11 @@ def _journal_differences(made: _Replayed, journals: Sequence[Journal]) -> Iterat
             yield f"the journal {name} is not what its event posts"
     for name, journal in stored.items():
         # A correction is an operator's: it takes back what is there.
-        if name not in made.all and journal.reverses not in stored:
+        taken_back = stored.get(journal.reverses or "")
+        if name not in made.all and taken_back is None:
             yield f"the journal {name} follows from no event"
+        elif taken_back is not None and journal.postings != opposite(taken_back.postings):
+            yield f"the journal {name} does not take {taken_back.id} back"
 
 
 def _list_differences(ledger: Ledger, payment: Payment) -> Iterator[str]:

@@ -16,7 +16,7 @@ from shared.domain.announced import History
 from shared.domain.changes import replay
 from shared.domain.errors import InvariantError
 from shared.domain.events import Event
-from shared.domain.ledger import REVERSAL, Journal, Layer, Posting
+from shared.domain.ledger import REVERSAL, Journal, Layer, Posting, opposite
 from shared.domain.payment import ChargeStatus, Payment, PaymentStatus, RefundStatus, rebuild
 from shared.domain.sandbox_network import Operation
 
@@ -346,17 +346,29 @@ def _nets(postings: Iterable[Posting]) -> dict[tuple[str, Layer], int]:
 
 
 def _balances(seen: Observation, layer: Layer) -> dict[tuple[str, str], int] | None:
-    """Returns debits less credits by account code and currency."""
+    """Returns debits less credits by account code and currency, as the events posted them.
+
+    What takes a journal back is left out: the payment is as it was before somebody corrected its
+    books, and `_books_follow` says whether it takes back just that.
+    """
     if seen.journals is None:
         return None
     balances: dict[tuple[str, str], int] = defaultdict(int)
     for journal in seen.journals:
+        if _corrected(journal.id) is not None:
+            continue
         for posting in journal.postings:
             if posting.layer is layer:
                 code = posting.account.partition(":")[0]
                 net = posting.debit_minor - posting.credit_minor
                 balances[code, posting.currency] += net
     return balances
+
+
+def _corrected(journal_id: str) -> str | None:
+    """Names the journal that one takes back; None where it takes none back."""
+    original, _, kind = journal_id.rpartition("/")
+    return original if kind == REVERSAL else None
 
 
 def _books_agree(seen: Observation) -> Iterable[str] | None:
@@ -400,10 +412,18 @@ def _books_follow(seen: Observation) -> Iterable[str] | None:
         # That they do not add up is a violation by itself; what they post cannot be said.
         return []
     found = {journal.id: journal.postings for journal in seen.journals}
-    corrections = {name for name in found if name.endswith(f"/{REVERSAL}")}
+    corrections = {name: original for name in found if (original := _corrected(name)) is not None}
     return [
         *(f"{name} is not posted" for name in sorted(posted.keys() - found.keys())),
-        *(f"no event posts {name}" for name in sorted(found.keys() - posted.keys() - corrections)),
+        *(
+            f"no event posts {name}"
+            for name in sorted(found.keys() - posted.keys() - corrections.keys())
+        ),
+        *(
+            f"{name} does not take {original} back"
+            for name, original in sorted(corrections.items())
+            if found[name] != opposite(found.get(original, ()))
+        ),
         *(
             f"{name} is not what its event posts"
             for name in sorted(posted.keys() & found.keys())

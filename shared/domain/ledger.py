@@ -114,20 +114,24 @@ def reverse(journal: Journal, reason: str, now_ms: int) -> Journal:
     """
     if journal.reverses is not None or not reason.strip():
         raise InvariantError(f"{journal.id} is not reversed: it is a reversal, or without reason")
-    postings = tuple(
-        replace(p, debit_minor=p.credit_minor, credit_minor=p.debit_minor, is_guarded=False)
-        for p in journal.postings
-    )
     return replace(
         journal,
         id=f"{journal.id}/{REVERSAL}",
         kind=REVERSAL,
         occurred_at_ms=now_ms,
         posted_at_ms=now_ms,
-        postings=postings,
+        postings=opposite(journal.postings),
         reason=reason,
         reverses=journal.id,
         metadata={},
+    )
+
+
+def opposite(postings: Iterable[Posting]) -> tuple[Posting, ...]:
+    """Returns what takes postings back; a debit among them asks no floor."""
+    return tuple(
+        replace(p, debit_minor=p.credit_minor, credit_minor=p.debit_minor, is_guarded=False)
+        for p in postings
     )
 
 

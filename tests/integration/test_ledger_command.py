@@ -21,7 +21,7 @@ from shared.adapters.memory_audit import MemoryChangeStore
 from shared.adapters.memory_checkpoints import MemoryCheckpointLog
 from shared.adapters.memory_walk import MemoryPaymentWalk
 from shared.domain.changes import Context
-from shared.domain.ledger import Posting
+from shared.domain.ledger import Posting, reverse
 from shared.domain.stripes import NOTICE_MS, Stripes
 from shared.wire.reports import decimal
 from tests.support.hledger import hledger
@@ -212,6 +212,14 @@ def invent_journal(world: World) -> str:
     return f"the journal {name} follows from no event"
 
 
+def forge_correction(world: World) -> str:
+    item = next(j for j in world.database.journals.values() if j.kind == "capture")
+    correction = reverse(item, "a gift", item.posted_at_ms)
+    gift = (Posting("2900:suspense:usd", "usd", 99, 0), Posting(AVAILABLE, "usd", 0, 99))
+    world.database.journals[correction.id] = replace(correction, postings=gift)
+    return f"the journal {correction.id} does not take {item.id} back"
+
+
 def lose_row(world: World) -> str:
     name = first_payment(world)
     for rows in world.database.lists.values():
@@ -243,6 +251,7 @@ def forge_available(world: World) -> str:
         lose_journal,
         forge_journal,
         invent_journal,
+        forge_correction,
         lose_row,
         lose_page,
         forge_page,

@@ -23,7 +23,7 @@ from shared.domain.invariants import (
     unbalanced,
     violations,
 )
-from shared.domain.ledger import Layer, Posting
+from shared.domain.ledger import Layer, Posting, opposite
 from shared.domain.payment import ChargeStatus, PaymentStatus, RefundStatus
 from shared.domain.sandbox_network import Operation
 from tests.support.faults import fail_provider
@@ -60,6 +60,15 @@ def lost() -> Observation:
     world.pay(merchant)
     (payment,) = world.database.payments
     return world.observe(payment)
+
+
+def corrected() -> Observation:
+    """A payment all of whose journals were taken back."""
+    seen = paid()
+    taken_back = [
+        JournalFacts(f"{j.id}/reversal", opposite(j.postings)) for j in seen.journals or ()
+    ]
+    return of_journals(lambda found: found.extend(taken_back))(seen)
 
 
 def of_payment(**changes: Any) -> Break:
@@ -112,6 +121,9 @@ def of_journals(change: Callable[[list[JournalFacts]], Any]) -> Break:
 
 def post(code: str, debit: int, credit: int, layer: Layer = Layer.POSTED) -> Posting:
     return Posting(f"{code}:an:account", "usd", debit, credit, layer)
+
+
+GIFT = (post("2900", 7, 0), post("2010", 0, 7))
 
 
 def without_journal(kind: str) -> Break:
@@ -179,7 +191,12 @@ def later(seen: Observation) -> Observation:
     return replace(seen, now_ms=on_time.now_ms + 1)
 
 
-SOUND: dict[str, Callable[[], Observation]] = {"paid": paid, "held": held, "lost": lost}
+SOUND: dict[str, Callable[[], Observation]] = {
+    "paid": paid,
+    "corrected": corrected,
+    "held": held,
+    "lost": lost,
+}
 BROKEN: list[tuple[Rule, str, str, Break]] = [
     (Rule.CHARGED_ONCE, "captured_in_part", "paid", of_charge(captured_minor=1999)),
     (Rule.CHARGED_ONCE, "received_more", "paid", of_payment(received_minor=2001)),
@@ -230,6 +247,18 @@ BROKEN: list[tuple[Rule, str, str, Break]] = [
         "altered",
         "paid",
         of_journals(lambda found: found.__setitem__(0, replace(found[0], postings=()))),
+    ),
+    (
+        Rule.BOOKS_FOLLOW,
+        "corrected_by_more",
+        "corrected",
+        of_journals(lambda found: found.__setitem__(-1, replace(found[-1], postings=GIFT))),
+    ),
+    (
+        Rule.BOOKS_FOLLOW,
+        "corrected_nothing",
+        "paid",
+        of_journals(lambda found: found.append(JournalFacts("one/reversal", GIFT))),
     ),
     (Rule.NO_HOLD_LEFT, "held_when_paid", "paid", without_journal("capture")),
     (Rule.NO_HOLD_LEFT, "not_held", "held", without_journal("hold")),
