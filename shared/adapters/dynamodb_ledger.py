@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters import dynamodb
-from shared.domain.errors import VersionConflictError
+from shared.domain.errors import InvariantError, VersionConflictError
 from shared.domain.ledger import Journal
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ class DynamoLedgerStore:
         """Reads the journals of an object's history, in the order of their ids."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": subject}},
+            # What has another form is sealed by nobody, so it is no journal.
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":pk": {"S": subject}, ":prefix": {"S": f"{subject}/"}},
             ConsistentRead=True,
         )
         return tuple(journal_of_image(item) for page in pages for item in page["Items"])
@@ -58,8 +59,14 @@ def journal_item(journal: Journal) -> dict[str, Any]:
 
 
 def journal_of_image(image: Mapping[str, Any]) -> Journal:
-    """Reads a journal from its item, or a stream record's image of it."""
-    return Journal.of(dynamodb.load(image, "body"))
+    """Reads a journal from its item, or a stream record's image of it.
+
+    Raises: InvariantError when it is kept under another name than its own.
+    """
+    journal = Journal.of(dynamodb.load(image, "body"))
+    if {name: image[name] for name in ("pk", "sk")} != _key(journal.id):
+        raise InvariantError(f"{journal.id} is kept as {image['sk']['S']}")
+    return journal
 
 
 def _key(journal_id: str) -> dict[str, Any]:

@@ -277,14 +277,26 @@ def test_record_that_cannot_be_read_is_set_aside_and_the_others_are_sealed(world
     outside["postings"][0]["account"] = "9999:nowhere:usd"
     strange = told({**journal_item(settled(3)), "body": dynamodb.dump(outside)})
     timeless = told(journal_item(replace(settled(4), posted_at_ms=10**13)))
+    renamed = told({**journal_item(settled(6)), "sk": {"S": settled(5).id}})
     # when
-    world.handle([bad, strange, timeless, good])
+    world.handle([bad, strange, timeless, renamed, good])
     # then
     (block,) = world.chain()
     assert [leaf.id for leaf in block.leaves] == [settled(1).id]
     letters = world.dead_letters()
-    assert sorted(letter["sk"] for letter in letters) == [settled(n).id for n in (2, 3, 4)]
+    assert sorted(letter["sk"] for letter in letters) == [settled(n).id for n in (2, 3, 4, 5)]
     assert "a record cannot be read" in world.log.getvalue()
+
+
+def test_item_that_nobody_seals_is_no_journal(world: World) -> None:
+    # given
+    hidden = {**journal_item(settled(1)), "sk": {"S": "beside the journals"}}
+    world.client.put_item(TableName=world.tables["ledger"], Item=hidden)
+    # when
+    world.handle([told(hidden)])
+    # then
+    assert world.chain() == []
+    assert world.stores.ledger.of_subject(PAYMENT_ID) == ()
 
 
 def test_record_with_other_contents_than_sealed_is_set_aside(world: World) -> None:
