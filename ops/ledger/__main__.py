@@ -23,7 +23,7 @@ from typing import Any
 
 from ops.ledger import corrections, reports
 from ops.ledger.export import check_macs, export
-from ops.ledger.rebuild import Difference, Workspace, rebuild, rebuild_payment
+from ops.ledger.rebuild import Difference, Workspace, rebuild, rebuild_one
 from ops.ledger.stage import Ledger, open_ledger, public_key
 from ops.stages import OperatorError, actor_of, ask_operator, stage_region
 from shared.adapters.system import SystemClock
@@ -50,8 +50,7 @@ def _public_key(arguments: argparse.Namespace, ledger: Ledger) -> int:
 
 def _rebuild(arguments: argparse.Namespace, ledger: Ledger) -> int:
     if arguments.payment is not None:
-        found, _ = rebuild_payment(ledger, arguments.payment)
-        return _tell(found)
+        return _tell(rebuild_one(ledger, arguments.payment))
     with tempfile.TemporaryDirectory(prefix="rebuild-") as folder:
         workspace = Workspace(Path(folder) / "workspace.sqlite")
         try:

@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ops.ledger.stage import Ledger
 from ops.stages import OperatorError
 from shared.domain.authorization import created_entries
 from shared.domain.available import guarded_debits, unguarded_changes
-from shared.domain.documents import ListEntry, PageQuery, Scope
+from shared.domain.documents import LIMIT_MAX, ListEntry, PageQuery, Scope
 from shared.domain.errors import InvariantError
 from shared.domain.events import Event
 from shared.domain.evidence import SHARDS, Block, RecordKind
@@ -56,6 +57,10 @@ class Workspace:
             "CREATE TABLE available (book, account, amount, PRIMARY KEY (book, account))"
         )
         self._database.execute("CREATE TABLE uncounted (journal PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute(
+            "CREATE TABLE rows (account, livemode, collection, created_ms, id,"
+            " PRIMARY KEY (account, livemode, collection, created_ms, id))"
+        )
         self._database.execute("BEGIN")
 
     def last_page(self, book: str, shard: int) -> BookPage | None:
@@ -100,36 +105,71 @@ class Workspace:
         for (name,) in self._database.execute("SELECT journal FROM uncounted ORDER BY journal"):
             yield name
 
+    def expect_rows(self, scope: Scope, entries: Iterable[ListEntry]) -> None:
+        """Keeps rows that lists are to have."""
+        command = "INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?, ?)"
+        rows = [
+            (scope.account, scope.livemode, entry.collection, entry.created_ms, entry.object_id)
+            for entry in entries
+        ]
+        self._database.executemany(command, rows)
+
+    def lists(self) -> list[tuple[Scope, str]]:
+        """Returns the lists that are to have rows."""
+        query = "SELECT DISTINCT account, livemode, collection FROM rows"
+        found = self._database.execute(query).fetchall()
+        return [(Scope(account, bool(mode)), name) for account, mode, name in found]
+
+    def rows(self, scope: Scope, collection: str) -> Iterator[tuple[int, str]]:
+        """Yields the rows that a list is to have, newest first: when created, and whose."""
+        query = (
+            "SELECT created_ms, id FROM rows WHERE account = ? AND livemode = ? AND collection = ?"
+            " ORDER BY created_ms DESC, id DESC"
+        )
+        values = (scope.account, scope.livemode, collection)
+        yield from self._database.execute(query, values)
+
     def close(self) -> None:
         """Gives the file back."""
         self._database.close()
 
 
-def rebuild_payment(ledger: Ledger, payment_id: str) -> tuple[list[Difference], list[Journal]]:
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A payment, made again.
+
+    Args: journals: as they are stored. rows: that lists are to have of it.
+    """
+
+    differences: tuple[Difference, ...]
+    journals: tuple[Journal, ...]
+    scope: Scope | None = None
+    rows: tuple[ListEntry, ...] = ()
+
+
+def rebuild_payment(ledger: Ledger, payment_id: str) -> Rebuilt:
     """Makes a payment again from its events.
 
-    Returns: the differences, and its journals as they are stored.
     Raises: OperatorError when there is no such payment.
     """
     # In this order: whatever is written meanwhile shows in the events, which are read last.
     stored = ledger.payments.load(payment_id)
-    journals = list(ledger.journals.of_subject(payment_id))
+    journals = tuple(ledger.journals.of_subject(payment_id))
     events = ledger.payments.events(payment_id)
     if stored is None and not events:
         raise OperatorError(f"no payment {payment_id} in {ledger.region}")
     try:
         made = _replay(events, stored.version if stored else 0)
     except InvariantError as error:
-        return [Difference(payment_id, f"its events do not follow: {error}")], journals
-    found = [
-        Difference(payment_id, what)
-        for what in (
-            *_state_differences(made.payment, stored),
-            *_journal_differences(made, journals),
-            *(_list_differences(ledger, stored) if stored else ()),
-        )
-    ]
-    return found, journals
+        return Rebuilt((Difference(payment_id, f"its events do not follow: {error}"),), journals)
+    differences = (
+        *_state_differences(made.payment, stored),
+        *_journal_differences(made, journals),
+    )
+    found = tuple(Difference(payment_id, what) for what in differences)
+    if stored is None:
+        return Rebuilt(found, journals)
+    return Rebuilt(found, journals, Scope(stored.account, stored.livemode), _rows(stored))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +230,59 @@ def _journal_differences(made: _Replayed, journals: Sequence[Journal]) -> Iterat
             yield f"the journal {name} does not take {taken_back.id} back"
 
 
-def _list_differences(ledger: Ledger, payment: Payment) -> Iterator[str]:
-    charges = [
+def _rows(payment: Payment) -> tuple[ListEntry, ...]:
+    charges = (
         ListEntry("charge", charge.created_ms, charge.id)
         for charge in payment.charges
         if charge.status is not ChargeStatus.PENDING
-    ]
-    refunds = [ListEntry("refund", refund.created_ms, refund.id) for refund in payment.refunds]
-    scope = Scope(payment.account, payment.livemode)
-    for entry in (*created_entries(payment), *charges, *refunds):
+    )
+    refunds = (ListEntry("refund", refund.created_ms, refund.id) for refund in payment.refunds)
+    return (*created_entries(payment), *charges, *refunds)
+
+
+def _list_differences(ledger: Ledger, workspace: Workspace) -> Iterator[Difference]:
+    """Reads every list once, newest first, beside the rows that it is to have."""
+    for scope, collection in workspace.lists():
+        wanted = workspace.rows(scope, collection)
+        while rows := list(islice(wanted, LIMIT_MAX)):
+            found = _listed(ledger, scope, collection, rows[0], rows[-1])
+            for row in rows:
+                if row[1] in found:
+                    continue
+                if row[1] not in _listed(ledger, scope, collection, row, row):
+                    yield Difference(row[1], f"is not in the list {collection}")
+
+
+def _listed(
+    ledger: Ledger, scope: Scope, collection: str, first: tuple[int, str], last: tuple[int, str]
+) -> set[str]:
+    """Returns what a list has from one row on, as far as one page goes.
+
+    Rows that nobody wants may lie between: then one that is wanted may be behind the page.
+    """
+    created_ms, object_id = first
+    query = PageQuery(
         # Behind the row itself, before any of the same time.
-        after = (entry.created_ms, f"{entry.object_id}~")
-        page = ledger.documents.page(scope, entry.collection, PageQuery(limit=1, after=after))
-        if page.ids != (entry.object_id,):
-            yield f"{entry.object_id} is not in the list {entry.collection}"
+        after=(created_ms, f"{object_id}~"),
+        created_from_ms=last[0],
+        limit=1 if first == last else LIMIT_MAX,
+    )
+    return set(ledger.documents.page(scope, collection, query).ids)
+
+
+def rebuild_one(ledger: Ledger, payment_id: str) -> Iterator[Difference]:
+    """Makes one payment again, with its journals and the rows that list it.
+
+    Raises: OperatorError when there is no such payment.
+    """
+    made = rebuild_payment(ledger, payment_id)
+    yield from made.differences
+    if made.scope is None:
+        return
+    for entry in made.rows:
+        row = (entry.created_ms, entry.object_id)
+        if row[1] not in _listed(ledger, made.scope, entry.collection, row, row):
+            yield Difference(row[1], f"is not in the list {entry.collection}")
 
 
 def rebuild(ledger: Ledger, workspace: Workspace) -> Iterator[Difference]:
@@ -212,12 +291,15 @@ def rebuild(ledger: Ledger, workspace: Workspace) -> Iterator[Difference]:
     while True:
         names, place = ledger.walk.page(place)
         for name in names:
-            found, journals = rebuild_payment(ledger, name)
-            workspace.add(guarded_debits(journals), -1)
-            workspace.expect(journal.id for journal in journals)
-            yield from found
+            made = rebuild_payment(ledger, name)
+            workspace.add(guarded_debits(made.journals), -1)
+            workspace.expect(journal.id for journal in made.journals)
+            if made.scope is not None:
+                workspace.expect_rows(made.scope, made.rows)
+            yield from made.differences
         if place is None:
             break
+    yield from _list_differences(ledger, workspace)
     records = Records(ledger)
     for shard in range(SHARDS):
         folded = ledger.blocks.folded(shard)
