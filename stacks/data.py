@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
@@ -38,6 +39,8 @@ CHECKPOINTS_FOLDER = "checkpoints/*"
 DAY_KEYS = ["DAYKEY"]
 CHECKPOINTS = ["CHECKPOINT"]
 AVAILABLE = ["AVAILABLE#*"]
+# And those of the claims that functions without claims may touch: the buckets of the limits.
+LIMITS = ["LIMIT#*"]
 
 
 def only_keys(patterns: list[str]) -> dict[str, dict[str, list[str]]]:
@@ -106,6 +109,13 @@ class Books:
         A claim is read in one call with the objects that its request names.
         """
         function.allow(BATCH_GET + PUT + UPDATE, self.idempotency.table_arn)
+
+    def count_requests(self, function: FarthingFunction) -> None:
+        """Lets a function that keeps no claims count the requests of accounts.
+
+        Beside the claims: what is kept there goes by itself, and no stream carries it on.
+        """
+        function.allow(UPDATE, self.idempotency.table_arn, only_keys(LIMITS))
 
     def read_payments(self, function: FarthingFunction) -> None:
         """Lets a function read payments by id, many at once."""
@@ -230,7 +240,7 @@ class DataStack(FarthingStack):
     def _checkpoints(self) -> s3.Bucket:
         """Makes the bucket whose objects nobody can alter or delete for seven years."""
         kept = Duration.days(CHECKPOINT_RETENTION_DAYS)
-        return s3.Bucket(
+        bucket = s3.Bucket(
             self,
             "Checkpoints",
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
@@ -241,6 +251,16 @@ class DataStack(FarthingStack):
             object_lock_default_retention=s3.ObjectLockRetention.compliance(kept),
             removal_policy=RemovalPolicy.RETAIN,
         )
+        # The lock keeps versions; it does not keep one from being hidden by a delete marker.
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                principals=[iam.AnyPrincipal()],
+                actions=["s3:DeleteObject"],
+                resources=[bucket.arn_for_objects("*")],
+            )
+        )
+        return bucket
 
 
 def _event_context(stage: str, region: str) -> dict[str, dict[str, str]]:

@@ -66,7 +66,7 @@ class DynamoBlockStore:
         item = {
             "pk": {"S": _chain(block.shard)},
             "sk": {"S": _number(block.number)},
-            "header": dynamodb.dump(block.header()),
+            "header": pack(block.header()),
             "leaves": pack([leaf.to_dict() for leaf in block.leaves]),
         }
         if not late:
@@ -157,7 +157,7 @@ class DynamoStripeStore:
 
 
 def _block(item: Mapping[str, Any]) -> Block:
-    return Block.of({**dynamodb.load(item, "header"), "leaves": unpack(item, "leaves")})
+    return Block.of({**unpack(item, "header"), "leaves": unpack(item, "leaves")})
 
 
 def _chain(shard: int) -> str:

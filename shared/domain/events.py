@@ -39,6 +39,12 @@ class EventType(StrEnum):
     PAYMENT_SETTLED = "PaymentSettled.v1"
 
 
+# What opens something for whoever knows it: the payment needs it, its evidence must not tell it.
+_SECRETS: Mapping[EventType, frozenset[str]] = {
+    EventType.PAYMENT_CREATED: frozenset({"client_secret"})
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One change of one payment.
@@ -60,19 +66,20 @@ class Event:
 
     @property
     def hash(self) -> str:
-        """SHA-256 over everything above, in hex: it names all events up to this one."""
+        """SHA-256 over everything above but secrets, in hex: it names all events up to this one."""
         if not self._hash:
             self._hash.append(hashlib.sha256(canonical(self.facts())).hexdigest())
         return self._hash[0]
 
     def facts(self) -> dict[str, Any]:
-        """Returns what the hash is of."""
+        """Returns what the hash is of, and what is sealed: all but secrets."""
+        secrets = _SECRETS.get(self.type, frozenset())
         return {
             "payment_id": self.payment_id,
             "version": self.version,
             "type": self.type,
             "occurred_at_ms": self.occurred_at_ms,
-            "data": self.data,
+            "data": {name: value for name, value in self.data.items() if name not in secrets},
             "request": self.request,
             "previous_hash": self.previous_hash,
         }

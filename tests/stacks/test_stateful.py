@@ -168,12 +168,16 @@ def test_checkpoints_cannot_be_altered_for_seven_years(platform: Platform) -> No
     assert set(facts["PublicAccessBlockConfiguration"].values()) == {True}
 
 
-def test_checkpoints_are_refused_to_plain_http(production: Platform, dev: Platform) -> None:
+def test_checkpoints_are_refused_to_plain_http_and_hidden_by_nobody(
+    production: Platform, dev: Platform
+) -> None:
     for platform in (production, dev):
         (policy,) = platform.stack("Data").of_type("AWS::S3::BucketPolicy").values()
-        (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
-        assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*")
-        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        plain, hiding = policy["Properties"]["PolicyDocument"]["Statement"]
+        assert (plain["Effect"], plain["Action"]) == ("Deny", "s3:*")
+        assert plain["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert (hiding["Effect"], hiding["Action"]) == ("Deny", "s3:DeleteObject")
+        assert hiding["Principal"] == {"AWS": "*"}
 
 
 def test_names_are_all_generated(platform: Platform) -> None:

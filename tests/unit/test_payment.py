@@ -196,3 +196,13 @@ def test_change_with_other_events_than_its_versions_cannot_be_made() -> None:
 def test_advance_without_drafts_is_refused_for_a_new_payment() -> None:
     with pytest.raises(InvariantError):
         advance(None, PAYMENT_ID, [], Context(1))
+
+
+def test_event_seals_all_but_the_client_secret() -> None:
+    # given
+    payment, events = advance(None, PAYMENT_ID, [CREATED], CONTEXT)
+    other = replace(events[0], data={**events[0].data, "client_secret": "another"})
+    # then: whoever has the events has the payment, whoever has the evidence has no secret
+    assert rebuild(events).client_secret == payment.client_secret
+    assert payment.client_secret not in str(events[0].facts())
+    assert other.hash == events[0].hash
