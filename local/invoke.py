@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -32,6 +33,7 @@ from shared.domain import changes
 from shared.domain.audit_trail import created
 from shared.domain.documents import Document
 from shared.domain.events import PLATFORM, Event, EventType
+from shared.domain.limits import LOCAL
 from shared.domain.payment import Payment
 from shared.domain.ports import PaymentStore
 from shared.domain.saga import SAGAS
@@ -239,6 +241,7 @@ def admit(documents: DynamoDocumentStore, event: Mapping[str, Any]) -> None:
     facts = {"account": ACCOUNT, "livemode": False, "home_region": REGION}
     kind = "secret" if key.startswith("sk_") else "publishable"
     record = {**facts, "kind": kind, "expires_at_s": None, "revoked": False}
+    record["limits"] = asdict(LOCAL)
     profile = {"home_region": REGION, "country": "US", "default_currency": "usd"}
     now_ms = time.time_ns() // 1_000_000
     documents.commit(

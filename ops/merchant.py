@@ -9,11 +9,11 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import boto3
 
+from ops.api_keys import NewKey, created_key, key_document, new_secret
 from ops.stages import (
     CLIENT,
     OperatorError,
@@ -30,11 +30,12 @@ from shared.domain.audit_trail import created
 from shared.domain.changes import Context
 from shared.domain.currencies import EXPONENTS
 from shared.domain.documents import Document, DocumentWrite
+from shared.domain.limits import LOCAL, Limits
 from shared.domain.ports import DocumentStore, Entropy
-from shared.edge.auth import key_record_id
+from shared.edge.auth import KeyKind
 
 ACCOUNT_LENGTH = 16
-KEY_LENGTH = 48
+LOCAL_STAGE = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,20 @@ class Merchant:
     """What is asked for.
 
     Args: home: region whose ledger the merchant's money is kept in. country: ISO 3166 alpha-2.
-    currency: ISO 4217, lower case; payouts and reports default to it.
+    currency: ISO 4217, lower case; payouts and reports default to it. test_limits: where they are
+    not the default's.
     """
 
     home: str
     country: str = "US"
     currency: str = "usd"
     email: str | None = None
+    test_limits: Limits | None = None
+
+    @property
+    def limits(self) -> Mapping[str, Mapping[str, int]]:
+        """What the account may ask for, by mode, where that is not the default."""
+        return {} if self.test_limits is None else {"test": asdict(self.test_limits)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,8 @@ def new_credentials(entropy: Entropy) -> Credentials:
     """Draws an account id and a test key pair."""
     return Credentials(
         account=f"acct_{entropy.token(ACCOUNT_LENGTH)}",
-        secret_key=f"sk_test_{entropy.token(KEY_LENGTH)}",
-        publishable_key=f"pk_test_{entropy.token(KEY_LENGTH)}",
+        secret_key=new_secret("secret", entropy, livemode=False),
+        publishable_key=new_secret("publishable", entropy, livemode=False),
     )
 
 
@@ -80,27 +88,22 @@ def documents(
         "email": merchant.email,
         "default_currency": merchant.currency,
         "created_by": "ops.merchant",
+        "limits": merchant.limits,
     }
-    keys = (("secret", credentials.secret_key), ("publishable", credentials.publishable_key))
-    written = [_document(account, "account", account, created_ms, profile)]
-    for kind, key in keys:
-        facts = {
-            "account": account,
-            "livemode": False,
-            "kind": kind,
-            "home_region": merchant.home,
-            "expires_at_s": None,
-            "revoked": False,
-        }
-        written.append(_document(key_record_id(key), "api_key", account, created_ms, facts))
-    return tuple(created(document, context, reason=reason) for document in written)
-
-
-def _document(
-    name: str, kind: str, account: str, created_ms: int, data: Mapping[str, Any]
-) -> Document:
-    return Document(
-        name, kind, account, livemode=False, version=1, created_ms=created_ms, data=data
+    keys: tuple[tuple[KeyKind, str], ...] = (
+        ("secret", credentials.secret_key),
+        ("publishable", credentials.publishable_key),
+    )
+    profiled = Document(
+        account, "account", account, livemode=False, version=1, created_ms=created_ms, data=profile
+    )
+    opened = [
+        key_document(NewKey(account, merchant.home, kind, limits=merchant.limits), key, created_ms)
+        for kind, key in keys
+    ]
+    return (
+        created(profiled, context, reason=reason),
+        *(created_key(key, context, reason) for key in opened),
     )
 
 
@@ -145,7 +148,8 @@ def _create(arguments: argparse.Namespace) -> Credentials:
     ordered = [region for region in regions if region != home] + [home]
     with ThreadPoolExecutor(max_workers=len(ordered)) as pool:
         stores = list(pool.map(lambda region: open_store(arguments.stage, region), ordered))
-    merchant = Merchant(home, country, arguments.currency, arguments.email)
+    limits = LOCAL if arguments.stage == LOCAL_STAGE else None
+    merchant = Merchant(home, country, arguments.currency, arguments.email, limits)
     credentials = new_credentials(SystemEntropy())
     context = Context(SystemClock().now_ms(), actor=actor)
     create(stores, documents(merchant, credentials, context, arguments.reason))

@@ -50,6 +50,7 @@ BOOK_STEPS = frozenset(
 )
 NETWORK_STEPS = BOOK_STEPS - {"reserve_funds", "release_funds"}
 UNRESOLVED_METRIC = "UnresolvedOperations"
+LIMITS_METRIC = "LimitsNotEnforced"
 # Steps whose transactions make payments, charges or refunds findable, and those that are a
 # request's first write, which claims its idempotency key.
 LISTING_STEPS = frozenset({"reserve_funds", "authorize_payment", "release_funds", RESOLVE_STEP})
@@ -83,6 +84,7 @@ class PaymentsStack(FarthingStack):
         self._given = given
         self._network = given.sandbox.network if given.sandbox else operators_network(self)
         self._make = FunctionMaker(self, stage, assets)
+        self._api_functions: list[FarthingFunction] = []
         self.api = FarthingApi(self, "Api", stage=stage, local_name="api")
         machines = self._machines(self._steps())
         self._sweep_due(machines[RESOLVE.name])
@@ -91,6 +93,7 @@ class PaymentsStack(FarthingStack):
         self._api_families(tokenize)
         if given.sandbox is not None:
             self._receive_notices(given.sandbox.notices)
+        self._alarm_on_limits(self._api_functions)
         self.tell("ApiId", self.api.api.api_id)
         self.tell("ApiUrl", self.api.base_url)
         self.tell("TokenizeFunctionName", tokenize.function.function_name)
@@ -240,9 +243,11 @@ class PaymentsStack(FarthingStack):
             environment=books.environment,
         )
         books.read_objects(ledger)
+        books.count_requests(ledger)
         books.read_books(ledger)
         default = self._api_function("api_default", DEFAULT_ROUTE, environment=objects)
         books.read_keys(default)
+        books.count_requests(default)
         if self.stage_config.sandbox_network:
             self._api_test_helpers(objects)
 
@@ -253,14 +258,28 @@ class PaymentsStack(FarthingStack):
             environment={**objects, **self._network.environment},
         )
         self._given.books.read_keys(function)
+        self._given.books.count_requests(function)
         self._network.allow_calls(function)
 
     def _api_function(
         self, name: str, *routes: str, environment: dict[str, str]
     ) -> FarthingFunction:
-        function = self._make.make(name, timeout_s=API_TIMEOUT_S, environment=environment)
+        function = self._make.make(
+            name,
+            timeout_s=API_TIMEOUT_S,
+            environment=environment,
+            concurrency_max=self.stage_config.api_concurrency.get(name),
+        )
         self.api.route(function, *routes)
+        self._api_functions.append(function)
         return function
+
+    def _alarm_on_limits(self, functions: list[FarthingFunction]) -> None:
+        """Counts how often limits could not be asked for; see shared.edge.limits."""
+        pattern = logs.FilterPattern.boolean_value("$.limiter_failed", value=True)
+        metric = line_metric(functions, LIMITS_METRIC, pattern, Duration.minutes(1))
+        what = "Requests are served without limits: the table of the claims does not answer."
+        alarm_on(self, "Limits", metric, self._given.alarms, what)
 
     def _tokenize_card(self) -> FarthingFunction:
         """Makes the only function that card numbers are sent to, with its two routes.
@@ -287,7 +306,9 @@ class PaymentsStack(FarthingStack):
                 "VERIFICATION_QUEUE_URL": queue.queue.queue_url,
                 **vault.sealing_environment,
             },
+            concurrency_max=self.stage_config.api_concurrency.get("tokenize_card"),
         )
+        self._api_functions.append(function)
         self.api.route(function, "POST /v1/payment_methods", "POST /v1/tokens")
         vault.allow_sealing(function)
         books.read_objects(function)

@@ -1,7 +1,7 @@
 """A stage: one deployment of the platform, as cdk.json describes it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,10 @@ class StageConfig:
 
     Args: regions: each gets a complete set of stacks. account: of the deployment, or None for
     the caller's. sandbox_network: deploys the sandbox card network and the test helpers.
-    network_url, network_secret_name: the card network of a stage without the sandbox, and the
-    operator's Secrets Manager secret with its credential. ministack_port: of the local emulator.
+    api_concurrency: invocations at the same time, by API function, which are kept for it and are
+    all that it gets. network_url, network_secret_name: the card network of a stage without the
+    sandbox, and the operator's Secrets Manager secret with its credential. ministack_port: of the
+    local emulator.
     """
 
     name: str
@@ -41,6 +43,7 @@ class StageConfig:
     network_url: str | None = None
     network_secret_name: str | None = None
     ministack_port: int | None = None
+    api_concurrency: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         has_own = bool(self.network_url and self.network_secret_name)

@@ -12,7 +12,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from shared.domain.errors import TransientError, UnknownOutcomeError
+from shared.domain.errors import OverloadedError, TransientError, UnknownOutcomeError
 
 if TYPE_CHECKING:
     from types_boto3_stepfunctions.client import SFNClient
@@ -36,7 +36,8 @@ class StepFunctionsRunner:
     def run(self, saga: str, saga_input: Mapping[str, Any]) -> Mapping[str, Any]:
         """Runs a saga to its output.
 
-        Raises: TransientError when it was not started; UnknownOutcomeError when it was, and gave
+        Raises: TransientError when it was not started, OverloadedError where that is for the
+        number of those that run; UnknownOutcomeError when it was, and gave
         no output.
         """
         try:
@@ -47,7 +48,8 @@ class StepFunctionsRunner:
             raise TransientError("The payment could not be started; try again.") from error
         except ClientError as error:
             if error.response["Error"]["Code"] in _THROTTLED:
-                raise TransientError("Too many payments at once; try again.") from error
+                # Refused at once: what is queued is paid for by customers who wait.
+                raise OverloadedError("Too many payments at once; try again.") from error
             raise
         except (BotoConnectionError, HTTPClientError) as error:
             raise UnknownOutcomeError("The payment's outcome is not known yet.") from error

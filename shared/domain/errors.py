@@ -63,6 +63,10 @@ class TransientError(PaymentError):
     """Says that nothing happened and that the same call may be made again."""
 
 
+class OverloadedError(TransientError):
+    """Says that nothing happened, because too much is asked for at the same time."""
+
+
 class ProviderUnavailableError(TransientError):
     """Says that nothing was sent to the provider (DNS, connect, TLS, explicit refusal)."""
 

@@ -226,6 +226,19 @@ class IdempotencyStore(Protocol):
         """Stores the answered claim of a request that wrote nothing, where its key is free."""
 
 
+class BucketStore(Protocol):
+    """Keeps the buckets that requests are counted in, for all who count."""
+
+    def take(self, name: str, cost_ms: int, *, full_ms: int, ceiling_ms: int) -> int:
+        """Takes from a bucket and returns until when it is drained, epoch milliseconds.
+
+        Args: cost_ms: how long what is taken takes to flow in again. full_ms: before which nothing
+        is remembered: a bucket is never more than full. ceiling_ms: of a bucket that is drained
+        for longer nothing more is taken; then what is returned is this, or later.
+        Raises: TransientError when the store does not answer.
+        """
+
+
 class Vault(Protocol):
     """Opens cards; in card-data scope only."""
 

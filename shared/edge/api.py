@@ -1,7 +1,7 @@
 """The merchant API's pipeline: from an API Gateway event to Stripe's answer.
 
-Order of the checks: who asks, what was sent (size, encoding, card data), route, parameters,
-expansions, idempotency key; then the operation runs.
+Order of the checks: who asks, how often, and whether the key may; what was sent (size, encoding,
+card data), route, parameters, expansions, idempotency key; then the operation runs.
 """
 
 import re
@@ -15,19 +15,23 @@ from shared.domain.documents import Document, Scope
 from shared.domain.errors import KeyInUseError, PaymentError, RejectedError
 from shared.domain.idempotency import Answer, Claim
 from shared.domain.ids import derive_id
+from shared.domain.limits import Asked
 from shared.domain.ports import Clock, DocumentStore, Entropy, IdempotencyStore
-from shared.edge.auth import ApiKey, KeyDirectory, authenticate
+from shared.edge.auth import ApiKey, KeyDirectory, authenticate, require_permission
 from shared.edge.card_guard import refuse_card_data
 from shared.edge.documents import is_id
 from shared.edge.expand import Plan, plan_expansions, take_expansions
 from shared.edge.http import HttpRequest
 from shared.edge.idempotency import Claimed, checked_key, claim_key, key_in_use
+from shared.edge.limits import RateLimiter, Unlimited
 from shared.edge.lists import fitting
 from shared.edge.load import Json, Loader, Source, document_sources
 from shared.edge.params import Params, Tree, canonical, decode, parse
+from shared.edge.permissions import Permission, permission_for, reading
 from shared.observability import logger
 from shared.wire.errors import (
     ECHO_LENGTH_MAX,
+    RateLimitError,
     RequestError,
     WireError,
     unexpected_error,
@@ -64,6 +68,7 @@ class ApiPorts:
     entropy: Entropy
     region: str
     load: Loader
+    limiter: RateLimiter | Unlimited
 
     @classmethod
     def of(
@@ -74,10 +79,12 @@ class ApiPorts:
         entropy: Entropy,
         region: str,
         sources: Mapping[str, Source] | None = None,
+        limiter: RateLimiter | None = None,
     ) -> "ApiPorts":
         """Composes the ports.
 
-        Args: sources: of objects that are not documents, by id prefix, for expansion.
+        Args: sources: of objects that are not documents, by id prefix, for expansion. limiter:
+        none in simulations, whose clocks stand still.
         """
         return cls(
             keys=KeyDirectory(documents, clock),
@@ -87,6 +94,7 @@ class ApiPorts:
             entropy=entropy,
             region=region,
             load=Loader({**document_sources(documents), **(sources or {})}),
+            limiter=limiter or Unlimited(),
         )
 
 
@@ -174,6 +182,22 @@ class Route:
     conceal: Conceal | None
     references: References[Any] | None
 
+    @property
+    def permission(self) -> Permission:
+        """What a restricted key needs for it."""
+        return permission_for(self.method, self.template)
+
+    def asked(self, scope: Scope, path: Mapping[str, str]) -> Asked:
+        """Tells the limits what is asked for. Args: path: values of the placeholders."""
+        named = next(iter(path.values()), "")
+        changes = self.method == "POST" and self.template.startswith("/v1/payment_intents/")
+        return Asked(
+            scope,
+            f"{self.method} {self.template}",
+            is_search=self.template.endswith("/search"),
+            payment=named if changes and is_id(named) else None,
+        )
+
 
 @dataclass(slots=True)
 class _LogLine:
@@ -183,6 +207,7 @@ class _LogLine:
     route: str = "none"
     account: str | None = None
     livemode: bool | None = None
+    actor: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -314,7 +339,8 @@ class Api:
         line.method = http.method if http.method in _METHODS else "OTHER"
         line.route = route.template if route else "none"
         key = self._admit(http, route)
-        line.account, line.livemode = key.account, key.livemode
+        line.account, line.livemode, line.actor = key.account, key.livemode, key.actor
+        self._require_right(http, key, route, path)
         tree = _read_parameters(http, route)
         _echo(http, headers)
         if route is None:
@@ -326,6 +352,8 @@ class Api:
         paths = take_expansions(tree)
         params = parse(route.model, tree)
         plan = plan_expansions(paths, route.returns, is_list=route.is_list)
+        for kind in plan.kinds:
+            require_permission(http, key, reading(kind))
         return self._run(_Call(http, route, path, key, params, plan, identity, request_id), headers)
 
     def _match(self, http: HttpRequest) -> tuple[Route | None, Mapping[str, str]]:
@@ -351,6 +379,20 @@ class Api:
                 code="connected_accounts_unsupported",
             )
         return key
+
+    def _require_right(
+        self, http: HttpRequest, key: ApiKey, route: Route | None, path: Mapping[str, str]
+    ) -> None:
+        """Refuses what the account asks for too often, and what a restricted key may not.
+
+        Before the idempotency key is looked at: a refusal for today is no answer to keep.
+        """
+        asked = route.asked(key.scope, path) if route else Asked(key.scope, None)
+        reason = self._ports.limiter.admit(asked, key.limits)
+        if reason is not None:
+            raise RateLimitError(reason)
+        if route is not None:
+            require_permission(http, key, route.permission)
 
     def _run(self, call: "_Call", headers: dict[str, str]) -> tuple[int, str]:
         now_ms = self._ports.clock.now_ms()
@@ -518,6 +560,7 @@ def _log(line: _LogLine, request_id: str, status: int, duration_ms: int, context
         "status": status,
         "account": line.account,
         "livemode": line.livemode,
+        "key": line.actor,
         "request_id": request_id,
         "duration_ms": duration_ms,
         "invocation_id": getattr(context, "aws_request_id", None),

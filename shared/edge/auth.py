@@ -4,12 +4,15 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.domain.documents import Document, Scope
+from shared.domain.limits import Limits
 from shared.domain.ports import Clock, DocumentStore
 from shared.edge.http import HttpRequest
+from shared.edge.permissions import Access, Permission
 from shared.wire.errors import RequestError
 
 CACHE_TTL_MS = 30_000
@@ -18,7 +21,7 @@ CACHE_KEYS_MAX = 1_000
 ACTOR_LENGTH = 16
 _RECORD_PREFIX = "KEY#"
 
-KeyKind = Literal["secret", "publishable"]
+KeyKind = Literal["secret", "publishable", "restricted"]
 
 _FORM = re.compile(r"(?:sk|pk|rk)_(?:test|live)_[0-9A-Za-z]{8,200}")
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Farthing"'}
@@ -35,8 +38,12 @@ _PUBLISHABLE = (
 class ApiKey:
     """What is known of an API key; the key itself is stored nowhere.
 
+    Nothing compares secrets, so nothing can leak by how long that takes: the record is found by
+    the key's SHA-256, and who sends guesses does not control how far its digest agrees with one.
+
     Args: actor: names the key in the records of what it did, and opens nothing. expires_at_s:
-    epoch seconds, or None for never.
+    epoch seconds, or None for never. permissions: of a
+    restricted key, by resource family; what is not named is refused. limits: of its account.
     """
 
     actor: str
@@ -46,6 +53,12 @@ class ApiKey:
     home_region: str
     expires_at_s: int | None
     revoked: bool
+    limits: Limits
+    permissions: Mapping[str, Access] = field(default_factory=dict)
+
+    def may(self, permission: Permission) -> bool:
+        """Tells whether the key may be used for an operation."""
+        return self.kind != "restricted" or permission.is_in(self.permissions)
 
     @property
     def scope(self) -> Scope:
@@ -97,6 +110,8 @@ def _key_of(document: Document) -> ApiKey:
         home_region=data["home_region"],
         expires_at_s=data.get("expires_at_s"),
         revoked=bool(data.get("revoked")),
+        limits=Limits.of(data.get("limits"), livemode=data["livemode"]),
+        permissions={name: Access(level) for name, level in data.get("permissions", {}).items()},
     )
 
 
@@ -131,6 +146,22 @@ def authenticate(
             headers={"Farthing-Home-Region": key.home_region},
         )
     return key
+
+
+def require_permission(request: HttpRequest, key: ApiKey, permission: Permission) -> None:
+    """Checks that a key may be used for an operation.
+
+    Raises: RequestError 403 that names the permission, as Stripe's does.
+    """
+    if key.may(permission):
+        return
+    shown = _redacted(_secret_of(request.header("authorization")))
+    raise RequestError(
+        f"The provided key '{shown}' does not have the required permissions for this endpoint on"
+        f" account '{key.account}'. Having the '{permission.name}' permission would allow this"
+        " request to continue.",
+        status=403,
+    )
 
 
 def _secret_of(authorization: str) -> str:

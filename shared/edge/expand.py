@@ -50,11 +50,13 @@ EXPANDABLE: Mapping[str, Mapping[str, str]] = {
 class Plan:
     """The expansions of one request, checked before anything is done.
 
-    Args: steps: properties to expand, parents first, each a path from the answer's top.
+    Args: steps: properties to expand, parents first, each a path from the answer's top. kinds: of
+    the objects that are shown by that.
     """
 
-    def __init__(self, steps: Iterable[tuple[str, ...]] = ()) -> None:
+    def __init__(self, steps: Iterable[tuple[str, ...]] = (), kinds: Iterable[str] = ()) -> None:
         self._steps = sorted(set(steps), key=lambda step: (len(step), step))
+        self.kinds = sorted(set(kinds))
 
     def apply(self, body: Json, loader: Loader, scope: Scope) -> Json:
         """Returns the body with the planned objects in it; one batch of reads per property.
@@ -97,7 +99,7 @@ def plan_expansions(paths: Iterable[str], returns: str | None, *, is_list: bool)
     Args: returns: kind of object, a key of EXPANDABLE, or None when nothing can be expanded.
     Raises: RequestError naming the first path that cannot be expanded.
     """
-    steps: list[tuple[str, ...]] = []
+    steps: dict[tuple[str, ...], str] = {}
     for path in paths:
         parts = path.split(".")
         if len(parts) > LEVELS_MAX:
@@ -109,12 +111,13 @@ def plan_expansions(paths: Iterable[str], returns: str | None, *, is_list: bool)
         if is_list and parts[0] != "data":
             raise _not_expandable(path, f" You may want to try expanding 'data.{path}' instead.")
         start = 1 if is_list else 0
-        steps += _steps(parts, start, returns, path)
-    return Plan(steps)
+        steps |= _steps(parts, start, returns, path)
+    return Plan(steps, steps.values())
 
 
-def _steps(parts: list[str], start: int, kind: str | None, path: str) -> list[tuple[str, ...]]:
-    steps: list[tuple[str, ...]] = []
+def _steps(parts: list[str], start: int, kind: str | None, path: str) -> dict[tuple[str, ...], str]:
+    """Returns the properties on a path, with the kinds of objects that they hold."""
+    steps: dict[tuple[str, ...], str] = {}
     position = start
     while position < len(parts):
         properties = EXPANDABLE.get(kind or "", {})
@@ -125,7 +128,7 @@ def _steps(parts: list[str], start: int, kind: str | None, path: str) -> list[tu
         else:
             raise _not_expandable(path)
         position = end
-        steps.append(tuple(parts[:end]))
+        steps[tuple(parts[:end])] = kind
     if not steps:
         raise _not_expandable(path)
     return steps

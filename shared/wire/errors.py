@@ -7,12 +7,14 @@ from typing import Any
 from shared.domain.errors import (
     ConflictError,
     NotFoundError,
+    OverloadedError,
     PaymentError,
     RejectedError,
     TransientError,
     UnknownOutcomeError,
     VersionConflictError,
 )
+from shared.domain.limits import Reason
 
 ECHO_LENGTH_MAX = 100
 _LOCKED = (
@@ -22,6 +24,14 @@ _LOCKED = (
 _UNAVAILABLE = "The platform cannot serve this request right now. Nothing was changed; retry it."
 _UNKNOWN = "The outcome of this request is not known yet. Retry it with the same Idempotency-Key."
 _BROKEN = "An unexpected error occurred on our side. It has been recorded under the request id."
+_LIMITED = {
+    Reason.GLOBAL_RATE: "Request rate limit exceeded.",
+    Reason.ENDPOINT_RATE: "Request rate limit of this endpoint exceeded.",
+    Reason.RESOURCE: "This object was changed too often.",
+    Reason.GLOBAL_CONCURRENCY: "Too many requests at the same time.",
+    Reason.ENDPOINT_CONCURRENCY: "Too many requests to this endpoint at the same time.",
+}
+_WAIT = "Wait before you try again, and longer each time."
 _RETRY = {"Stripe-Should-Retry": "true", "Retry-After": "1"}
 
 
@@ -50,6 +60,21 @@ class RequestError(RejectedError):
         self.payment_intent = payment_intent
         self.kind = kind
         self.headers = dict(headers or {})
+
+
+class RateLimitError(RequestError):
+    """Says that too much is asked for; nothing was begun.
+
+    Without Stripe-Should-Retry: who retries at once makes it worse.
+    """
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(
+            f"{_LIMITED[reason]} {_WAIT}",
+            status=429,
+            code="rate_limit",
+            headers={"Stripe-Rate-Limited-Reason": reason},
+        )
 
 
 class CardError(RequestError):
@@ -103,6 +128,8 @@ def wire_error(error: PaymentError) -> WireError:
         return WireError(
             429, error_body("invalid_request_error", _LOCKED, code="lock_timeout"), _RETRY
         )
+    if isinstance(error, OverloadedError):
+        return wire_error(RateLimitError(Reason.ENDPOINT_CONCURRENCY))
     if isinstance(error, TransientError):
         return WireError(503, error_body("api_error", _UNAVAILABLE), _RETRY)
     if isinstance(error, UnknownOutcomeError):

@@ -54,6 +54,7 @@ class FarthingFunction(Construct):
         timeout: Duration,
         environment: Mapping[str, str],
         memory_mb: int = MEMORY_MB,
+        concurrency_max: int | None = None,
     ) -> None:
         super().__init__(scope, pascal_case(name))
         self.name = name
@@ -76,6 +77,7 @@ class FarthingFunction(Construct):
             handler=f"functions.{name}.handler.handler",
             description=name,
             memory_size=memory_mb,
+            reserved_concurrent_executions=concurrency_max,
             timeout=timeout,
             role=self.role,
             log_group=log,
@@ -116,8 +118,13 @@ class FunctionMaker:
         environment: Mapping[str, str] | None = None,
         code: str = "platform",
         memory_mb: int = MEMORY_MB,
+        concurrency_max: int | None = None,
     ) -> FarthingFunction:
-        """Makes functions/<name> from the code asset of that name."""
+        """Makes functions/<name> from the code asset of that name.
+
+        Args: concurrency_max: of its invocations, which are reserved for it; None shares the
+        region's with all functions.
+        """
         return FarthingFunction(
             self.scope,
             name,
@@ -127,6 +134,7 @@ class FunctionMaker:
             timeout=Duration.seconds(timeout_s),
             environment=environment or {},
             memory_mb=memory_mb,
+            concurrency_max=concurrency_max,
         )
 
     def _code(self, name: str) -> lambda_.Code:

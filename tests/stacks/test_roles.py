@@ -25,6 +25,7 @@ LISTED = {"Objects": {"PutItem"}}
 CLAIMED = {"Idempotency": {"PutItem"}}
 CLAIMS = {"Idempotency": {"BatchGetItem", "PutItem", "UpdateItem"}}
 DOCUMENTS = {"Objects": READ | {"PutItem", "DeleteItem"}, **CLAIMS}
+COUNTED = {"Idempotency": {"UpdateItem"}}
 NETWORK = {"secret": {"GetSecretValue"}}
 FOLLOWED = {"DescribeStream", "GetRecords", "GetShardIterator"}
 SET_ASIDE = {"SendMessage", "GetQueueAttributes", "GetQueueUrl"}
@@ -59,8 +60,9 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "Ledger": {"Query", "BatchGetItem"},
         "Balances": {"Query"},
         "Evidence": READ,
+        **COUNTED,
     },
-    "ApiDefault": {"Objects": {"GetItem"}},
+    "ApiDefault": {"Objects": {"GetItem"}, **COUNTED},
     "TokenizeCard": {
         **DOCUMENTS,
         **SIGNING,
@@ -274,6 +276,18 @@ def test_function_that_signs_reaches_day_keys_and_guarded_balances_only(
                     reached[name[1]] |= set(keys["dynamodb:LeadingKeys"])
 
     assert reached == {"Evidence": {"DAYKEY"}, "Balances": {"AVAILABLE#*"}}
+
+
+def test_function_without_claims_reaches_the_buckets_of_limits_only(production: Platform) -> None:
+    reached = [
+        statement.get("Condition")
+        for role, statement in statements(production)
+        if role.startswith(("ApiLedger", "ApiDefault"))
+        and "FnGetAttIdempotency" in json.dumps(statement["Resource"])
+    ]
+
+    only = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["LIMIT#*"]}}
+    assert reached == [only] * 2 * len(production.stage.regions)
 
 
 def test_checkpoint_signer_writes_no_other_evidence(production: Platform) -> None:
