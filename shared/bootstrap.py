@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_kms.client import KMSClient
 
+    from shared.adapters.dynamodb_deliveries import DynamoDeliveryLog
     from shared.adapters.event_keys import KmsEventSigner
     from shared.adapters.providers.sandbox import SandboxProvider
     from shared.adapters.sandbox_cards import VaultSandboxCards
@@ -137,6 +138,13 @@ def start_signer() -> None:
     except (BotoCoreError, ClientError, TransientError) as error:
         # The environment is as good without it: the first payment fetches it again.
         logger.warning("event key not fetched at start", error=str(error))
+
+
+def delivery_log() -> "DynamoDeliveryLog":
+    """Composes the record of who was told of an event."""
+    from shared.adapters.dynamodb_deliveries import DynamoDeliveryLog
+
+    return DynamoDeliveryLog(dynamodb(), settings()["OBJECTS_TABLE"])
 
 
 @functools.cache

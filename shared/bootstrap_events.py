@@ -1,7 +1,7 @@
 """Composes what announces events, what tells merchants of them, and what else listens."""
 
 from shared import bootstrap
-from shared.adapters.dynamodb_deliveries import DynamoDeliveryLog
+from shared.adapters.dynamodb_deliveries import DynamoEndpointHealth
 from shared.adapters.dynamodb_recent import DynamoRecentPayments
 from shared.adapters.eventbridge import EventBridgeBus
 from shared.adapters.sqs import SqsDeadLetters, SqsDeliveryQueue
@@ -20,9 +20,9 @@ def relay_dead_letters() -> SqsDeadLetters:
     return SqsDeadLetters(client, bootstrap.settings()["RELAY_DEAD_LETTERS_URL"])
 
 
-def delivery_log() -> DynamoDeliveryLog:
-    """Composes the record of who was told of an event."""
-    return DynamoDeliveryLog(bootstrap.dynamodb(), bootstrap.settings()["OBJECTS_TABLE"])
+def endpoint_health() -> DynamoEndpointHealth:
+    """Composes the memory of which endpoints fail."""
+    return DynamoEndpointHealth(bootstrap.dynamodb(), bootstrap.settings()["OBJECTS_TABLE"])
 
 
 def recent_payments() -> DynamoRecentPayments:

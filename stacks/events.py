@@ -18,14 +18,14 @@ from stacks.constructs.alarms import alarm_on, line_metric
 from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import DeadLetterQueue, WorkQueue
 from stacks.constructs.stream import alarm_on_lag, follow
-from stacks.constructs.tables import QUERY, UPDATE
+from stacks.constructs.tables import GET_MANY, PUT, QUERY, UPDATE
 from stacks.data import Books
 from stacks.stage import Assets, StageConfig
 
 RELAY_TIMEOUT_S = 30
 DELIVER_TIMEOUT_S = 60
-# A slow endpoint takes up to twelve seconds of an invocation; five of them fit.
-DELIVER_BATCH = 5
+# They are delivered side by side.
+DELIVER_BATCH = 10
 SETTLE_BATCH = 10
 SOURCE = "farthing"
 SETTLED_ON = ["payment_intent.succeeded"]
@@ -57,7 +57,11 @@ ANNOUNCED_DOCUMENTS = lambda_.FilterCriteria.filter(
         "eventName": lambda_.FilterRule.or_("INSERT", "MODIFY"),
         "dynamodb": {
             "NewImage": {
-                "kind": {"S": lambda_.FilterRule.or_("customer", "payment_method")},
+                "kind": {
+                    "S": lambda_.FilterRule.or_(
+                        "customer", "payment_method", "webhook_endpoint", "webhook_resend"
+                    )
+                },
             }
         },
     }
@@ -120,10 +124,12 @@ class EventsStack(FarthingStack):
                 "OBJECTS_TABLE": self._books.objects.table_name,
                 "IDEMPOTENCY_TABLE": self._books.idempotency.table_name,
                 "DELIVERY_QUEUE_URL": queue.queue.queue_url,
+                **self._books.signing_environment,
                 **local,
             },
         )
-        function.allow(READ_MANY + UPDATE, self._books.objects.table_arn)
+        function.allow(GET_MANY + PUT + UPDATE, self._books.objects.table_arn)
+        self._books.sign_events(function)
         function.allow(["sqs:SendMessage"], queue.queue.queue_arn)
         self._consume(function, queue, DELIVER_BATCH)
         self._rule("Webhooks", queue, detail=HAS_WEBHOOKS)

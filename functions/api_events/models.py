@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from shared.domain.announcements import ENDPOINT_DISABLED
 from shared.edge.fields import (
     Boolean,
     Clearable,
@@ -26,7 +27,7 @@ _VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:\.[a-z]+)?")
 
 
 def _known_type(event_type: str) -> str:
-    if event_type != "*" and event_type not in EVENT_TYPES:
+    if event_type not in {"*", ENDPOINT_DISABLED} and event_type not in EVENT_TYPES:
         raise refusal(
             f"Invalid enabled_events: {event_type[:ECHO_LENGTH_MAX]} is not a type of event."
         )
@@ -53,7 +54,7 @@ def _api_version(version: str) -> str:
 
 EnabledEvents = Annotated[
     Items[Annotated[Text, AfterValidator(_known_type)]],
-    Field(max_length=len(EVENT_TYPES) + 1),
+    Field(max_length=len(EVENT_TYPES) + 2),
     AfterValidator(_distinct),
 ]
 TypePattern = Annotated[Text, AfterValidator(_type_pattern)]
@@ -65,6 +66,13 @@ class ListEvents(ListParams):
 
     type: TypePattern | None = None
     types: Annotated[Items[TypePattern], Field(max_length=TYPES_MAX)] | None = None
+    delivery_success: Boolean | None = None
+
+
+class RetryEvent(Params):
+    """Parameters of POST /v1/events/{id}/retry."""
+
+    webhook_endpoint: Text
 
 
 class CreateWebhookEndpoint(Params):

@@ -9,7 +9,7 @@ from shared.domain.audit_trail import created, updated
 from shared.domain.documents import Document, ListEntry, PageQuery
 from shared.domain.errors import RejectedError
 from shared.domain.ports import DocumentStore
-from shared.domain.webhooks import ENDPOINTS_MAX
+from shared.domain.webhooks import ENDPOINTS_MAX, rolled
 from shared.edge.api import Api, Reply, Request
 from shared.edge.documents import ScopedDocuments
 from shared.edge.fields import NoParams, PageParams, merge_metadata
@@ -28,6 +28,7 @@ def register(api: Api, documents: DocumentStore) -> None:
     api.get(_URL + "/{id}", NoParams)(endpoints.retrieve)
     api.post(_URL + "/{id}", UpdateWebhookEndpoint)(endpoints.update)
     api.delete(_URL + "/{id}", NoParams)(endpoints.delete)
+    api.post(_URL + "/{id}/roll_secret", NoParams)(endpoints.roll_secret)
 
 
 class _WebhookEndpoints:
@@ -39,7 +40,7 @@ class _WebhookEndpoints:
         params = request.params
         _check_url(params.url, livemode=request.scope.livemode)
         self._require_room(request)
-        secret = f"whsec_{request.entropy.token(SECRET_LENGTH)}"
+        secret = _new_secret(request)
         endpoint = Document(
             id=request.new_id("we"),
             kind=KIND,
@@ -91,6 +92,17 @@ class _WebhookEndpoints:
         self._documents.commit([tombstone])
         return Reply(200, objects.deleted(tombstone.document))
 
+    def roll_secret(self, request: Request[NoParams]) -> Reply:
+        """Gives an endpoint a new secret, which is in this answer and in no later one.
+
+        For a day, deliveries are signed with both.
+        """
+        endpoint, secret = self._named(request), _new_secret(request)
+        write = updated(endpoint, rolled(endpoint, secret, request.now_ms), request.context)
+        reply = Reply(200, {**objects.webhook_endpoint(write.document), "secret": secret})
+        self._documents.commit([write], request.answered(reply))
+        return reply
+
     def _named(self, request: Request[Any]) -> Document:
         scoped = ScopedDocuments(self._documents, request.scope)
         return scoped.named_by_path(KIND, request.path["id"])
@@ -104,6 +116,10 @@ class _WebhookEndpoints:
             )
 
 
+def _new_secret(request: Request[Any]) -> str:
+    return f"whsec_{request.entropy.token(SECRET_LENGTH)}"
+
+
 def _merged(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     changes = dict(changes)
     disabled = changes.pop("disabled", None)
@@ -111,6 +127,8 @@ def _merged(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     merged["metadata"] = merge_metadata(stored["metadata"], changes.get("metadata", {}))
     if disabled is not None:
         merged["status"] = "disabled" if disabled else "enabled"
+        # The merchant has decided now, whatever the platform did before.
+        merged.pop("disabled_reason", None)
     return merged
 
 

@@ -1,5 +1,7 @@
 """Announces changes of payments and documents: event objects first, then the bus.
 
+A merchant's wish to be told of an event once more is a document, and passed on to the bus.
+
 An event names the webhook endpoints that are told of it, as they were subscribed when it was
 relayed; so the bus passes on to the delivery queue only what somebody asked for.
 
@@ -21,9 +23,9 @@ from shared.adapters.dynamodb_payments import STATE, payment_of_image
 from shared.domain.announcements import Announcement, announce_document, announce_payment
 from shared.domain.documents import Document, DocumentWrite, PageQuery, Scope
 from shared.domain.ports import DocumentStore, EventBus
-from shared.domain.webhooks import COLLECTION, ENDPOINTS_MAX, is_subscribed
+from shared.domain.webhooks import COLLECTION, ENDPOINTS_MAX, RESEND, is_subscribed
 from shared.observability import logger as shared_logger
-from shared.wire.events import announcement_detail, event_write
+from shared.wire.events import announcement_detail, event_write, resend_detail
 
 Record = Mapping[str, Any]
 Endpoints = Mapping[Scope, Sequence[Document]]
@@ -51,10 +53,13 @@ class Relay:
     def handle(self, batch: Mapping[str, Any], _context: object) -> dict[str, Any]:
         """Announces a batch; returns no failures, because what fails is raised or set aside."""
         records: Sequence[Record] = batch["Records"]
-        events = self._events(records)
+        events, resends = self._events(records), self._resends(records)
         if events:
             self._documents.put_events(events)
-            self._bus.publish([announcement_detail(event.document) for event in events])
+        details = [announcement_detail(event.document) for event in events]
+        details += [resend_detail(resend) for resend in resends]
+        if details:
+            self._bus.publish(details)
         self._logger.info(
             "relayed", records=len(records), events=[event.document.id for event in events]
         )
@@ -69,6 +74,10 @@ class Relay:
             for record, announcements in found
         ]
         return [event for events in made for event in events]
+
+    def _resends(self, records: Sequence[Record]) -> list[Document]:
+        found = [self._spared(record, _resent) for record in records]
+        return [resend for resends in found for resend in resends]
 
     def _endpoints(self, scope: Scope) -> Sequence[Document]:
         ids = self._documents.page(scope, COLLECTION, PageQuery(limit=ENDPOINTS_MAX)).ids
@@ -101,6 +110,13 @@ def _announcements(record: Record) -> tuple[Announcement, ...]:
     if "kind" in new:
         return announce_document(document_of_image(old) if old else None, document_of_image(new))
     return ()
+
+
+def _resent(record: Record) -> tuple[Document, ...]:
+    new = record["dynamodb"].get("NewImage")
+    if record["eventName"] != "INSERT" or new is None or new.get("kind", {}).get("S") != RESEND:
+        return ()
+    return (document_of_image(new),)
 
 
 def _scope(announcement: Announcement) -> Scope:

@@ -26,12 +26,16 @@ class SqsDeliveryQueue:
         self._client = client
         self._queue_url = queue_url
 
-    def put(self, deliveries: Sequence[Delivery]) -> None:
+    def put(self, deliveries: Sequence[Delivery], delay_s: int = 0) -> None:
         """Queues all, or raises; what was queued before the error is queued twice then."""
         for start in range(0, len(deliveries), ENTRIES_MAX):
             chunk = deliveries[start : start + ENTRIES_MAX]
             entries: list[SendMessageBatchRequestEntryTypeDef] = [
-                {"Id": str(number), "MessageBody": json.dumps(asdict(delivery))}
+                {
+                    "Id": str(number),
+                    "MessageBody": json.dumps(asdict(delivery)),
+                    "DelaySeconds": delay_s,
+                }
                 for number, delivery in enumerate(chunk)
             ]
             try:

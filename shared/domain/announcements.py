@@ -23,6 +23,9 @@ from shared.domain.payment import (
 
 State = Payment | Document
 
+# Farthing's own: Stripe sends an e-mail instead.
+ENDPOINT_DISABLED = "webhook_endpoint.disabled"
+
 # A change of these events alone is announced as nothing, in whatever state it meets the payment.
 SILENT = frozenset(
     {
@@ -46,7 +49,8 @@ class Announcement:
 
     Args: id: of the event object, the same for the same change. type: Stripe's. kind and
     object_id: of the object told about. after: the state that holds it. before: the state whose
-    different attributes are told as previous ones; None when the event tells none.
+    different attributes are told as previous ones; None when the event tells none. version: of the
+    state that was changed to; it grows with every change of an object, and of what holds it.
     """
 
     id: str
@@ -54,6 +58,7 @@ class Announcement:
     kind: str
     object_id: str
     after: State
+    version: int
     before: State | None = None
 
 
@@ -80,6 +85,7 @@ def announce_payment(before: Payment | None, after: Payment) -> tuple[Announceme
             kind=draft.kind,
             object_id=draft.object_id,
             after=after,
+            version=after.version,
             before=draft.before,
         )
         for ordinal, draft in enumerate(drafts)
@@ -94,6 +100,8 @@ def announce_document(before: Document | None, after: Document) -> tuple[Announc
         drafts = list(_customer(before, after))
     elif after.kind == "payment_method":
         drafts = list(_payment_method(before, after))
+    elif after.kind == "webhook_endpoint":
+        drafts = list(_webhook_endpoint(before, after))
     else:
         return ()
     return tuple(
@@ -104,6 +112,7 @@ def announce_document(before: Document | None, after: Document) -> tuple[Announc
             object_id=draft.object_id,
             # What is told of a deleted customer is what it last was.
             after=before if draft.type == "customer.deleted" and before else after,
+            version=after.version,
             before=draft.before,
         )
         for ordinal, draft in enumerate(drafts)
@@ -217,3 +226,11 @@ def _payment_method(before: Document | None, after: Document) -> Iterator[_Draft
         yield _Draft("payment_method.detached", "payment_method", after.id, before)
     elif before is not None:
         yield _Draft("payment_method.updated", "payment_method", after.id, before)
+
+
+def _webhook_endpoint(before: Document | None, after: Document) -> Iterator[_Draft]:
+    # What the merchant does is no news to it; that the platform gave an endpoint up is.
+    if before is None or after.data.get("status") == before.data.get("status"):
+        return
+    if after.data.get("status") == "disabled" and after.data.get("disabled_reason"):
+        yield _Draft(ENDPOINT_DISABLED, "webhook_endpoint", after.id, before)

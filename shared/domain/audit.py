@@ -42,7 +42,7 @@ class _Rules:
 
 
 _RULES: Mapping[str, _Rules] = {
-    "webhook_endpoint": _Rules(concealed=(("secret",),)),
+    "webhook_endpoint": _Rules(concealed=(("secret",), ("previous_secrets",))),
     "payment_method": _Rules(concealed=_CARD),
     "token": _Rules(concealed=_CARD),
     PAYMENT: _Rules(

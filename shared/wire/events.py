@@ -1,6 +1,6 @@
 """Announcements as event objects, as they are stored and told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shared.domain.announcements import Announcement, State
@@ -12,6 +12,11 @@ from shared.wire import objects, payments
 Json = dict[str, Any]
 
 RETENTION_S = 30 * 24 * 60 * 60
+_RENDERED: Mapping[str, Callable[[Document], Json]] = {
+    "customer": objects.customer,
+    "payment_method": objects.payment_method,
+    "webhook_endpoint": objects.webhook_endpoint,
+}
 # What Stripe tells of the request; who made it is for the audit log.
 _REQUEST = ("id", "idempotency_key")
 
@@ -42,10 +47,13 @@ def event_write(
             "request": None if request is None else {name: request[name] for name in _REQUEST},
             "pending_webhooks": len(endpoint_ids),
             "endpoints": list(endpoint_ids),
+            "object_version": announcement.version,
         },
         expires_at_s=occurred_ms // 1000 + RETENTION_S,
     )
-    return DocumentWrite(document, (ListEntry("event", occurred_ms, announcement.id),))
+    stripes = after.stripes if isinstance(after, Payment) else 1
+    listed = ListEntry("event", occurred_ms, announcement.id)
+    return DocumentWrite(document, (listed,), stripes=stripes)
 
 
 def announcement_detail(event: Document) -> Json:
@@ -60,6 +68,21 @@ def announcement_detail(event: Document) -> Json:
         "endpoints": list(event.data["endpoints"]),
         # The bus's rules cannot ask for a list that is not empty.
         "webhooks": bool(event.data["endpoints"]),
+    }
+
+
+def resend_detail(resend: Document) -> Json:
+    """Returns what the bus is told of a merchant's wish to be told of an event once more."""
+    return {
+        "type": resend.kind,
+        "account": resend.account,
+        "livemode": resend.livemode,
+        "event": resend.data["event"],
+        "object": resend.id,
+        "created": resend.created_ms // 1000,
+        "endpoints": [resend.data["webhook_endpoint"]],
+        "webhooks": True,
+        "resend": resend.id,
     }
 
 
@@ -82,8 +105,7 @@ def previous_attributes(before: Mapping[str, Any], after: Mapping[str, Any]) -> 
 
 def _rendered(kind: str, object_id: str, state: State) -> Json:
     if isinstance(state, Document):
-        render = {"customer": objects.customer, "payment_method": objects.payment_method}[kind]
-        return render(state)
+        return _RENDERED[kind](state)
     if kind == "payment_intent":
         return payments.payment_intent(state)
     charge, refund = state.charge(object_id), state.refund(object_id)

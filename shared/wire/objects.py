@@ -187,7 +187,9 @@ def event(document: Document) -> Json:
 
     `Document.data` of an event: {"type", "data": {"object", "previous_attributes"?}, "request":
     {"id", "idempotency_key"} or None, "pending_webhooks", "endpoints": ids of those that are
-    told, which are the platform's business, "tried": of those that were sent it}.
+    told, which are the platform's business, "tried": of those that were sent it,
+    "object_version"}. The last is Farthing's own: of two events about one object, the one with
+    the greater version tells the newer state, in whatever order they arrive.
     """
     data = document.data
     request = data.get("request")
@@ -197,6 +199,7 @@ def event(document: Document) -> Json:
         "created": document.created_ms // 1000,
         "data": dict(data["data"]),
         "livemode": document.livemode,
+        "object_version": data.get("object_version"),
         "pending_webhooks": data.get("pending_webhooks", 0),
         "request": _named(("id", "idempotency_key"), request),
         "type": data["type"],

@@ -8,24 +8,43 @@ import stripe
 from stripe.params import WebhookEndpointCreateParams
 
 from functions.api_events.handler import build
+from shared.adapters.memory import MemoryDatabase
+from shared.adapters.memory_deliveries import MemoryDeliveryLog
+from shared.domain.webhooks import Attempt, Delivery, DeliveryRecord, valid_secrets
+from shared.edge.api import Api
 from shared.wire.event_types import EVENT_TYPES
-from tests.support.api import LIVE_KEY, OTHER_KEY, SECRET_KEY, Client
+from tests.support.api import LIVE_KEY, OTHER_KEY, SECRET_KEY, Client, Platform
 
 URL = "https://example.com/hook"
 ENDPOINTS = "/v1/webhook_endpoints"
+NO_DELIVERIES = MemoryDeliveryLog(MemoryDatabase())
 
 
 @pytest.fixture
 def client() -> Client:
-    return Client(lambda platform: build(platform.ports(), platform.documents))
+    return Client(lambda platform: build(platform.ports(), platform.documents, NO_DELIVERIES))
 
 
-def put_event(client: Client, event_id: str, event_type: str = "charge.succeeded") -> None:
+@pytest.fixture
+def told() -> tuple[Client, MemoryDeliveryLog]:
+    """A client of a platform that knows of deliveries, and what it knows of them."""
+    logs: list[MemoryDeliveryLog] = []
+
+    def build_with_log(platform: Platform) -> Api:
+        logs.append(MemoryDeliveryLog(platform.database))
+        return build(platform.ports(), platform.documents, logs[0])
+
+    return Client(build_with_log), logs[0]
+
+
+def put_event(
+    client: Client, event_id: str, event_type: str = "charge.succeeded", pending: int = 1
+) -> None:
     data = {
         "type": event_type,
         "data": {"object": {"id": "ch_1", "object": "charge"}},
         "request": {"id": "req_1", "idempotency_key": "k"},
-        "pending_webhooks": 1,
+        "pending_webhooks": pending,
     }
     client.platform.put_object("event", event_id, data)
 
@@ -48,11 +67,12 @@ def test_retrieve_event_returns_every_field(client: Client) -> None:
         "created": client.platform.clock.now_ms() // 1000,
         "data": {"object": {"id": "ch_1", "object": "charge"}},
         "livemode": False,
+        "object_version": None,
         "pending_webhooks": 1,
         "request": {"id": "req_1", "idempotency_key": "k"},
         "type": "charge.succeeded",
     }
-    assert set(event) <= set(stripe.Event.__annotations__)
+    assert set(event) - {"object_version"} <= set(stripe.Event.__annotations__)
 
 
 def test_retrieve_event_unknown_is_404(client: Client) -> None:
@@ -120,11 +140,115 @@ def test_list_events_rare_type_is_searched_within_a_bound(client: Client) -> Non
         {"type": "no such thing"},
         {"types": [f"t{i}" for i in range(21)]},
         {"type": ""},
-        {"delivery_success": "true"},
+        {"delivery_success": "perhaps"},
     ],
 )
 def test_list_events_bad_parameter_is_refused(client: Client, params: dict[str, Any]) -> None:
     assert client.get("/v1/events", **params).status == 400
+
+
+def test_list_events_by_delivery_success(client: Client) -> None:
+    put_event(client, "evt_1")
+    put_event(client, "evt_2", "charge.refunded", pending=0)
+    assert client.get("/v1/events", delivery_success="false").ids == ["evt_1"]
+    assert client.get("/v1/events", delivery_success="true").ids == ["evt_2"]
+    assert client.get("/v1/events", delivery_success="true", type="charge.succeeded").ids == []
+
+
+def test_list_deliveries_tells_every_attempt(told: tuple[Client, MemoryDeliveryLog]) -> None:
+    client, log = told
+    put_event(client, "evt_1")
+    refused = Attempt(1_790_000_000_123, 12, 500, "http_status")
+    record = DeliveryRecord("evt_1", "we_1")
+    log.keep(record.after(Delivery("evt_1", "we_1"), refused, 1_790_000_005_000), None)
+    answer = client.get("/v1/events/evt_1/deliveries").body
+    assert answer == {
+        "object": "list",
+        "data": [
+            {
+                "id": "evt_1_we_1",
+                "object": "event_delivery",
+                "attempts": [
+                    {
+                        "created": 1_790_000_000,
+                        "error": "http_status",
+                        "http_status": 500,
+                        "latency_ms": 12,
+                        "resend": None,
+                    }
+                ],
+                "event": "evt_1",
+                "livemode": False,
+                "next_attempt": 1_790_000_005,
+                "status": "pending",
+                "webhook_endpoint": "we_1",
+            }
+        ],
+        "has_more": False,
+        "url": "/v1/events/evt_1/deliveries",
+    }
+    for answered in (
+        client.get("/v1/events/evt_1/deliveries", key=OTHER_KEY),
+        client.get("/v1/events/evt_2/deliveries"),
+    ):
+        assert answered.status == 404
+
+
+def test_retry_event_is_asked_for_once_per_key_and_audited(client: Client) -> None:
+    # given
+    put_event(client, "evt_1")
+    endpoint = create(client)["id"]
+    # when
+    params = {"webhook_endpoint": endpoint}
+    answers = [client.post("/v1/events/evt_1/retry", params, idempotency_key="k") for _ in range(2)]
+    # then
+    assert {answer.text for answer in answers} == {answers[0].text}
+    assert (answers[0].status, answers[0].body["id"]) == (200, "evt_1")
+    database = client.platform.database
+    (wish,) = [found for found in database.documents.values() if found.kind == "webhook_resend"]
+    assert wish.data == {"event": "evt_1", "webhook_endpoint": endpoint}
+    (record,) = database.changes[wish.id]
+    assert (record.change.action, record.change.entity_type) == ("created", "webhook_resend")
+
+
+def test_retry_event_to_an_endpoint_that_cannot_be_told_is_refused(client: Client) -> None:
+    put_event(client, "evt_1")
+    endpoint, foreign = create(client)["id"], create(client, key=OTHER_KEY)["id"]
+    path = "/v1/events/evt_1/retry"
+    for params in ({}, {"webhook_endpoint": "we_none"}, {"webhook_endpoint": foreign}):
+        assert client.post(path, params).error["param"] == "webhook_endpoint"
+    client.post(f"{ENDPOINTS}/{endpoint}", {"disabled": "true"})
+    assert client.post(path, {"webhook_endpoint": endpoint}).status == 400
+    assert client.post(path, {"webhook_endpoint": foreign}, key=OTHER_KEY).status == 404
+    kinds = {found.kind for found in client.platform.database.documents.values()}
+    assert "webhook_resend" not in kinds
+
+
+def test_roll_secret_shows_the_new_one_once_and_keeps_the_old_one_for_a_day(
+    client: Client,
+) -> None:
+    # given
+    endpoint = create(client)
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    # when
+    answers = [client.post(f"{path}/roll_secret", {}, idempotency_key="k") for _ in range(2)]
+    # then
+    secret = answers[0].body["secret"]
+    assert answers[0].text == answers[1].text
+    assert secret.startswith("whsec_")
+    assert secret != endpoint["secret"]
+    stored = client.platform.database.documents[endpoint["id"]]
+    assert valid_secrets(stored, client.platform.clock.now_ms()) == (secret, endpoint["secret"])
+    assert "secret" not in client.get(path).body
+    changes = str(client.platform.database.changes[endpoint["id"]])
+    assert secret not in changes
+    assert endpoint["secret"] not in changes
+    assert client.post(f"{path}/roll_secret", {}, key=OTHER_KEY).status == 404
+
+
+def test_endpoint_may_ask_for_the_warning_that_another_is_disabled(client: Client) -> None:
+    types = ["webhook_endpoint.disabled", "charge.failed"]
+    assert create(client, enabled_events=types)["enabled_events"] == types
 
 
 def test_create_webhook_endpoint_shows_its_secret_once(client: Client) -> None:

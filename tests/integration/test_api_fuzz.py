@@ -18,6 +18,7 @@ from functions.api_customers.handler import build as build_customers
 from functions.api_default.handler import build as build_default
 from functions.api_events.handler import build as build_events
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
+from shared.adapters.memory_deliveries import MemoryDeliveryLog
 from shared.domain.cards import CardSummary
 from shared.domain.ports import DocumentStore, IdempotencyStore
 from shared.edge.api import Api
@@ -74,6 +75,9 @@ paths = st.builds(str.format, st.sampled_from(PATHS), st.one_of(st.sampled_from(
 methods = st.sampled_from(("GET", "POST", "DELETE", "PATCH", ""))
 
 
+GONE = {"id": "cus_2", "object": "customer", "deleted": True}
+
+
 class NoSandboxCards:
     """Implements SandboxCards as a stage that has none."""
 
@@ -86,7 +90,8 @@ def build(name: str, platform: Platform) -> Api:
     if name == "default":
         return build_default(ports)
     if name == "events":
-        return build_events(ports, platform.documents)
+        deliveries = MemoryDeliveryLog(platform.database)
+        return build_events(ports, platform.documents, deliveries)
     return build_customers(ports, platform.documents, NoSandboxCards)
 
 
@@ -110,7 +115,9 @@ class DynamoPlatform(Platform):
 def fill(client: Client) -> Client:
     client.platform.put_object("customer", "cus_1", {"name": "A"})
     client.platform.put_payment_method("pm_1")
-    client.platform.put_object("event", "evt_1", {"type": "charge.failed", "data": {}})
+    client.platform.put_object(
+        "event", "evt_1", {"type": "charge.failed", "data": {"object": GONE}}
+    )
     return client
 
 

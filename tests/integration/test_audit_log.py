@@ -10,6 +10,7 @@ import pytest
 from functions.api_customers import handler as api_customers
 from functions.api_events import handler as api_events
 from shared.adapters.memory import MemoryPaymentStore
+from shared.adapters.memory_deliveries import MemoryDeliveryLog
 from shared.domain.audit import CONCEALED, AuditRecord
 from shared.domain.audit_trail import payment_changes
 from shared.edge.api import Api
@@ -28,7 +29,8 @@ class Platform(World):
         super().__post_init__()
         ports = self._ports()
         self.customers = api_customers.build(ports, self.documents, lambda: self)
-        self.events = api_events.build(ports, self.documents)
+        deliveries = MemoryDeliveryLog(self.database)
+        self.events = api_events.build(ports, self.documents, deliveries)
 
     def api_of(self, path: str) -> Api:
         """Returns the API that a path is routed to."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,53 @@ def test_endpoints_are_read_once_per_account_and_batch(world: World) -> None:
         (SCOPE, "webhook_endpoint"),
         (other, "webhook_endpoint"),
     ]
+
+
+def test_wish_to_be_told_again_is_passed_on_once(world: World) -> None:
+    # given
+    data = {"event": "evt_1", "webhook_endpoint": "we_1"}
+    item = document_item(Document("whr_1", "webhook_resend", "acct_1", False, 1, 5_000, data))
+    told = record({"pk": item["pk"], "sk": item["sk"]}, item)
+    # when: it is made, and removed when it expires
+    world.relay.handle({"Records": [told, {**told, "eventName": "REMOVE"}]}, None)
+    # then
+    (detail,) = world.bus.told
+    assert detail == {
+        "type": "webhook_resend",
+        "account": "acct_1",
+        "livemode": False,
+        "event": "evt_1",
+        "object": "whr_1",
+        "created": 5,
+        "endpoints": ["we_1"],
+        "webhooks": True,
+        "resend": "whr_1",
+    }
+    assert world.event_ids() == ()
+
+
+def test_endpoint_that_the_platform_disables_is_told_of_without_its_secrets(world: World) -> None:
+    # given
+    world.endpoint("we_2")
+    data = {"enabled_events": ["*"], "status": "enabled", "url": "https://a.example", "secret": "x"}
+    was = Document("we_1", "webhook_endpoint", "acct_1", False, 1, 5, data)
+    disabled = {**data, "status": "disabled", "disabled_reason": "failing"}
+    by_merchant = replace(was, version=2, data={**data, "status": "disabled"})
+    images = [document_item(replace(was, version=2, data=disabled)), document_item(by_merchant)]
+    records = [record({"pk": image["pk"], "sk": image["sk"]}, image) for image in images]
+    for item in records:
+        item["eventName"] = "MODIFY"
+        item["dynamodb"]["OldImage"] = document_item(was)
+    # when
+    world.relay.handle({"Records": records}, None)
+    # then: what the merchant did itself is no news
+    (told,) = world.bus.told
+    assert (told["type"], told["endpoints"]) == ("webhook_endpoint.disabled", ["we_2"])
+    event = world.documents.get(told["event"])
+    assert event is not None
+    assert event.data["data"]["object"]["status"] == "disabled"
+    assert "secret" not in str(event.data)
+    assert event.data["object_version"] == 2
 
 
 def test_batch_without_events_reads_nothing(world: World) -> None:

@@ -133,7 +133,7 @@ def test_relay_is_woken_by_what_is_announced_only(production: Platform) -> None:
     }
 
     changes = ["INSERT", "MODIFY"]
-    kinds = ["customer", "payment_method"]
+    kinds = ["customer", "payment_method", "webhook_endpoint", "webhook_resend"]
     announced = {"Keys": {"sk": {"S": ["STATE"]}}, "NewImage": {"announced": {"BOOL": [True]}}}
     assert filters == {
         "Payments": [{"eventName": changes, "dynamodb": announced}],

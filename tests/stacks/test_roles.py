@@ -109,7 +109,8 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "Bus": {"PutEvents"},
     },
     "DeliverWebhook": {
-        "Objects": {"BatchGetItem", "UpdateItem"},
+        "Objects": {"GetItem", "BatchGetItem", "PutItem", "UpdateItem"},
+        **SIGNING,
         "DeliveriesQueue": CONSUMED | {"SendMessage"},
     },
     "SealLedger": {

@@ -250,6 +250,19 @@ def test_event_names_the_endpoints_to_tell_to_the_bus_and_not_to_the_merchant() 
     assert "endpoints" not in told
 
 
+def test_event_says_which_version_of_its_object_it_tells() -> None:
+    # given: a customer that is told of as it last was, at the end
+    deleted = replace(CUSTOMER, version=2, data={"deleted": True})
+    announced = [*announce_document(None, CUSTOMER), *announce_document(CUSTOMER, deleted)]
+    # when
+    events = [event_write(item, 7_000, []).document for item in announced]
+    # then
+    assert [objects.event(event)["object_version"] for event in events] == [1, 2]
+    paid = state(PAID)
+    assert paid is not None
+    assert {item.version for item in announce_payment(state(HELD), paid)} == {paid.version}
+
+
 def test_event_of_a_refunded_charge_tells_the_amount_refunded_before() -> None:
     was = state(REFUNDING)
     announced = announce_payment(was, after(was, SUCCEEDED))[1]

@@ -171,6 +171,10 @@ KINDS: Mapping[str, Kind] = {
     "queue.put": ENQUEUE,
     "queue.retry_later": WRITE,
     "endpoint.post": ENDPOINT,
+    "deliveries.find": READ,
+    "deliveries.keep": WRITE,
+    "health.failing": WRITE,
+    "health.healthy": WRITE,
     "deliveries.tried": WRITE,
     "deliveries.delivered": WRITE,
 }

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from shared.adapters import dynamodb
 from shared.adapters.memory import MemoryDatabase, MemoryPaymentStore
+from shared.adapters.memory_deliveries import MemoryEndpointHealth
 from shared.adapters.memory_saga import MemorySagaRunner, StepFunction
 from shared.domain.announcements import SILENT
 from shared.domain.cards import CardNumber
@@ -23,7 +25,7 @@ from shared.domain.ports import (
     Vault,
 )
 from shared.domain.providers import AuthorizationRequest, ProviderAnswer
-from shared.domain.webhooks import Delivery
+from shared.domain.webhooks import Delivery, DeliveryRecord
 
 T = TypeVar("T")
 Through = Callable[..., Any]
@@ -336,24 +338,28 @@ class BrokenDeliveryQueue:
         self._queue = queue
         self._through = through
 
-    def put(self, deliveries: Sequence[Delivery]) -> None:
-        self._through("queue.put", lambda: self._put(deliveries))
+    def put(self, deliveries: Sequence[Delivery], delay_s: int = 0) -> None:
+        self._through("queue.put", lambda: self._put(deliveries, delay_s))
 
-    def _put(self, deliveries: Sequence[Delivery]) -> None:
+    def _put(self, deliveries: Sequence[Delivery], delay_s: int) -> None:
         for delivery in deliveries:
-            self._queue.put({"event": delivery.event, "endpoint": delivery.endpoint})
+            self._queue.put(asdict(delivery), delay_s * 1000)
 
     def retry_later(self, receipt_handle: str, delay_s: int) -> None:
         self._through("queue.retry_later", lambda: self._queue.hide(receipt_handle, delay_s * 1000))
 
 
 class BrokenEndpoint:
-    """Implements WebhookSender and DeliveryLog: a merchant's endpoint, and who was told."""
+    """Implements WebhookSender, DeliveryLog and EndpointHealth: a merchant's endpoint, who was
+    told, and how often it was tried.
+    """
 
     def __init__(self, through: Through) -> None:
         self.heard: list[str] = []
         self.told: set[str] = set()
         self.tried_for: set[str] = set()
+        self.records: dict[tuple[str, str], DeliveryRecord] = {}
+        self._health = MemoryEndpointHealth()
         self._through = through
 
     def post(self, _url: str, body: bytes, _headers: Mapping[str, str]) -> int:
@@ -364,8 +370,37 @@ class BrokenEndpoint:
         self.heard.append(event_id)
         return 200
 
+    def find(self, event_id: str, endpoint_id: str) -> DeliveryRecord | None:
+        name = (event_id, endpoint_id)
+        record: DeliveryRecord | None = self._through(
+            "deliveries.find", lambda: self.records.get(name)
+        )
+        return record
+
+    def of_event(self, event_id: str) -> Sequence[DeliveryRecord]:
+        return [record for record in self.records.values() if record.event == event_id]
+
+    def keep(self, record: DeliveryRecord, _expires_at_s: int | None) -> bool:
+        return bool(self._through("deliveries.keep", lambda: self._keep(record)))
+
+    def _keep(self, record: DeliveryRecord) -> bool:
+        name = (record.event, record.endpoint)
+        if name in self.records and self.records[name].version >= record.version:
+            return False
+        self.records[name] = record
+        return True
+
     def tried(self, event_id: str, _endpoint_id: str) -> None:
         self._through("deliveries.tried", lambda: self.tried_for.add(event_id))
 
     def delivered(self, event_id: str, _endpoint_id: str) -> None:
         self._through("deliveries.delivered", lambda: self.told.add(event_id))
+
+    def failing(self, endpoint: Document, now_ms: int) -> int:
+        return int(self._through("health.failing", lambda: self._health.failing(endpoint, now_ms)))
+
+    def healthy(self, endpoint: Document, now_ms: int, *, after_failure: bool) -> None:
+        self._through(
+            "health.healthy",
+            lambda: self._health.healthy(endpoint, now_ms, after_failure=after_failure),
+        )

@@ -169,7 +169,7 @@ class SimulatedWorld(World):
         self._relay = Relay(self.documents, bus, self, logger)
         queue = BrokenDeliveryQueue(self.deliveries, self._through)
         self._deliverer = Deliverer(
-            self.documents, self.endpoint, queue, self.endpoint, self.clock, logger
+            self.documents, self.endpoint, self.endpoint, queue, self.endpoint, self.clock, logger
         )
 
     def put(self, letter: Mapping[str, str | None]) -> None:
