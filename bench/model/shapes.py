@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from bench.flows import PAY, SETTLE, Flow, Recorded
 from bench.recording import Write
+from shared.adapters.dynamodb import THROTTLED_WAITS_S
 from shared.adapters.dynamodb_payments import DUE_SHARDS
 from shared.bootstrap import ATTEMPTS_MAX
 
@@ -180,7 +181,7 @@ class _Maker:
                 else:
                     items.append(self._items.setdefault((number, write.sk), self.items))
             transactional = any(write.transactional for write in calls[0].writes)
-            tries = 1 if transactional else ATTEMPTS_MAX
+            tries = 1 + len(THROTTLED_WAITS_S) if transactional else ATTEMPTS_MAX
             yield Step(
                 transactional,
                 tuple(units.items()),

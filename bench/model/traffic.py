@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from bench.model.shapes import Key, Scope, Shape, Step
+from shared.adapters.dynamodb import THROTTLED_WAITS_S
 
 PARTITION_UNITS = 1_000.0
 DEPTH_UNITS = 100.0
@@ -29,6 +30,7 @@ class Traffic:
     """Who pays and how often.
 
     Args: weights: shares of the merchants. cold: every table is new, and nobody prepared it.
+    stripes: over how many keys each merchant's own are spread; one where nothing is said.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Traffic:
     seconds: float
     weights: Sequence[float]
     cold: bool = False
+    stripes: Sequence[int] = ()
 
 
 @dataclass(slots=True)
@@ -92,6 +95,8 @@ class Partitions:
         self._keys = shape.keys
         self._tables: dict[str, range] = {}
         self._spread: dict[int, list[int]] = {}
+        self._stripes = traffic.stripes or (1,) * merchants
+        self._first = [0, *accumulate(self._stripes)]
         count = 0
         for table, units in units_of_tables(shape).items():
             size = PARTITIONS_MIN if traffic.cold else partitions_of(units, traffic.rate)
@@ -102,8 +107,8 @@ class Partitions:
                 self._spread[number] = list(range(count, count + key.stripes))
                 count += key.stripes
             elif key.scope is not Scope.PAYMENT:
-                owners = merchants if key.scope is Scope.MERCHANT else 1
-                self._spread[number] = [self._any(key) for _ in range(owners * key.stripes)]
+                keys = self._first[-1] if key.scope is Scope.MERCHANT else key.stripes
+                self._spread[number] = [self._any(key) for _ in range(keys)]
         self.tokens = [DEPTH_UNITS] * count
         self.filled_at = [0.0] * count
 
@@ -119,9 +124,11 @@ class Partitions:
                 partitions.append(self._any(key))
                 stripes.append(0)
                 continue
-            stripe = int(self._rng.random() * key.stripes) if key.stripes > 1 else 0
-            if key.scope is Scope.MERCHANT:
-                stripe += merchant * key.stripes
+            is_merchants = key.scope is Scope.MERCHANT
+            among = self._stripes[merchant] if is_merchants else key.stripes
+            stripe = int(self._rng.random() * among) if among > 1 else 0
+            if is_merchants:
+                stripe += self._first[merchant]
             partitions.append(self._spread[number][stripe])
             stripes.append(stripe)
         return partitions, stripes
@@ -234,17 +241,19 @@ class _Run:
             outcome.throttled[self._shape.keys[short].name] += 1
             throttles += 1
             tries, tries_max = throttles, step.throttle_tries
+            pause_s = self._throttled_pause_s
         elif self._is_held(payment, step, now):
             outcome.conflicts += 1
             # Prepared in vain.
             self._store.take(step.units, payment.at, 0.5)
             conflicts += 1
             tries, tries_max = conflicts, step.conflict_tries
+            pause_s = self._pause_s
         else:
             self._succeed(now, payment, number)
             return
         if tries < tries_max:
-            at = now + self._pause_s(step, tries)
+            at = now + pause_s(step, tries)
             self._move(payment, step)
             self._later(at, payment, number, conflicts, throttles)
 
@@ -275,6 +284,11 @@ class _Run:
         if step.backoff_s is None:
             return TRANSACTION_S / 2 + REREAD_S
         return self._rng.random() * step.backoff_s * 2.0 ** (tries - 1)
+
+    def _throttled_pause_s(self, step: Step, tries: int) -> float:
+        if step.transactional and step.backoff_s is None:
+            return THROTTLED_WAITS_S[tries - 1] * (0.5 + self._rng.random())
+        return self._pause_s(step, tries)
 
     def _move(self, payment: _Payment, step: Step) -> None:
         """Lets a striped balance be another one at the next try."""

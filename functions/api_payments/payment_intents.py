@@ -25,6 +25,7 @@ from shared.domain.changes import Draft, change
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
+from shared.domain.lists import stripes_of
 from shared.domain.payment import Charge, Payment, PaymentStatus, unexpected_state
 from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
 from shared.domain.saga import CANCEL, CAPTURE, PAY
@@ -133,7 +134,7 @@ class PaymentIntents:
             replace(
                 made,
                 listed=created_entries(made.payment),
-                documents=_made(request, method),
+                documents=_made(request, made.payment, method),
                 claim=request.answered(reply),
             )
         )
@@ -194,7 +195,7 @@ class PaymentIntents:
                 made,
                 listed=_customer_entry(after, payment),
                 unlisted=_customer_entry(payment, after),
-                documents=_made(request, method),
+                documents=_made(request, after, method),
                 claim=request.answered(reply),
             )
         )
@@ -318,8 +319,7 @@ class PaymentIntents:
 
 
 def _of_creation(params: CreatePaymentIntent, scope: Scope) -> Sequence[str | None]:
-    account = scope.account if params.confirm else None
-    return params.customer, _unless_alias(params.payment_method), account
+    return params.customer, _unless_alias(params.payment_method), scope.account
 
 
 def _of_update(params: UpdatePaymentIntent, _scope: Scope) -> Sequence[str | None]:
@@ -362,10 +362,12 @@ def _require(
     return document
 
 
-def _made(request: Request[Any], method: PaymentMethodChoice | None) -> tuple[DocumentWrite, ...]:
+def _made(
+    request: Request[Any], payment: Payment, method: PaymentMethodChoice | None
+) -> tuple[DocumentWrite, ...]:
     if method is None or method.new is None:
         return ()
-    return (new_payment_method(request.scope, method.id, method.new, request.context),)
+    return (new_payment_method(payment, method.id, method.new, request.context),)
 
 
 def _created_data(
@@ -373,7 +375,11 @@ def _created_data(
 ) -> dict[str, Any]:
     params = request.params
     automatic = params.automatic_payment_methods
+    account = request.references.get(request.scope.account)
+    stripes = stripes_of(account, livemode=request.scope.livemode)
     return {
+        # Nobody's is the same as one, and costs nothing.
+        **({"stripes": stripes} if stripes > 1 else {}),
         "account": request.scope.account,
         "livemode": request.scope.livemode,
         "amount_minor": params.amount,

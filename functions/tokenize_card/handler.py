@@ -26,6 +26,8 @@ def make_api(ports: ApiPorts, tokenizer: Tokenizer, sealer: CardSealer) -> Api:
         returns="payment_method",
         publishable=True,
         conceal=sealer.digest,
+        # Tells over how many shards its list is spread.
+        references=lambda _, scope: [scope.account],
     )(tokenizer.create_payment_method)
     api.post("/v1/tokens", CreateToken, publishable=True, conceal=sealer.digest)(
         tokenizer.create_token

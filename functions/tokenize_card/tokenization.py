@@ -17,6 +17,7 @@ from shared.domain.card_brands import brand_of
 from shared.domain.cards import CardNumber, CardSummary
 from shared.domain.documents import Document, ListEntry, Scope
 from shared.domain.errors import InvariantError, RejectedError
+from shared.domain.lists import stripes_of
 from shared.domain.ports import DocumentStore
 from shared.domain.sandbox_cards import SandboxCard
 from shared.domain.vault import CardSealer
@@ -78,7 +79,9 @@ class Tokenizer:
         }
         method = _new_document(request, "pm", "payment_method", data)
         listed = ListEntry("payment_method", method.created_ms, method.id)
-        writes = [created(method, request.context, listed=[listed])]
+        account = request.references.get(request.scope.account)
+        stripes = stripes_of(account, livemode=request.scope.livemode)
+        writes = [created(method, request.context, listed=[listed], stripes=stripes)]
         if source.used is not None:
             used = {**source.used.data, "used": True}
             writes.append(updated(source.used, used, request.context))

@@ -7,7 +7,7 @@
     report       print trial-balance, statement or general-ledger of a book, as CSV or for hledger
     reverse      take a journal back by a new one
     floor        set how far an available balance may go
-    stripes      spread a hot merchant's books over more ledger shards
+    stripes      spread a hot merchant's lists and books over more keys and ledger shards
 
 Uses the AWS credentials, and the endpoint, that the environment gives.
 """
@@ -29,7 +29,7 @@ from ops.stages import OperatorError, actor_of, ask_operator, stage_region
 from shared.adapters.system import SystemClock
 from shared.domain.changes import Context
 from shared.domain.errors import PaymentError
-from shared.domain.evidence import SHARDS
+from shared.domain.lists import STRIPES_MAX
 
 DIFFERENT = 1
 Run = Callable[[argparse.Namespace, Ledger], int]
@@ -153,7 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     floor.add_argument("account_name", metavar="2010:merchant:...")
     floor.add_argument("floor_minor", type=int, metavar="AMOUNT", help="minor units, such as -5000")
     stripes = command("stripes", _stripes)
-    stripes.add_argument("count", type=int, choices=range(1, SHARDS + 1), metavar=f"1..{SHARDS}")
+    counts = range(1, STRIPES_MAX + 1)
+    stripes.add_argument("count", type=int, choices=counts, metavar=f"1..{STRIPES_MAX}")
     for of_book in (report, floor, stripes):
         of_book.add_argument("--account", required=True, metavar="acct_...")
         of_book.add_argument("--mode", choices=("test", "live"), required=True)

@@ -1,15 +1,19 @@
 """What operators do to the books: take journals back, set floors, spread hot books. All audited."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ops.ledger.stage import Ledger
 from ops.stages import OperatorError
 from shared.domain.accounts import account_type
-from shared.domain.audit_trail import Action, act
+from shared.domain.audit_trail import Action, act, updated
 from shared.domain.available import FLOOR_MINOR
 from shared.domain.changes import Context
+from shared.domain.documents import DocumentWrite
 from shared.domain.errors import InvariantError, VersionConflictError
+from shared.domain.evidence import SHARDS
 from shared.domain.ledger import reverse
+from shared.domain.lists import stripes_of, with_stripes
 
 # How far this machine's clock may be behind: the notice of a change has room for that.
 BEHIND_MAX_MS = 10_000
@@ -81,21 +85,21 @@ def set_floor(
 
 
 def set_stripes(ledger: Ledger, book: str, count: int, reason: str, context: Context) -> Json:
-    """Spreads a book over more ledger shards, or fewer, from a minute ahead.
+    """Spreads a merchant's lists over more keys at once, and the book over more ledger shards, or
+    fewer, from a minute ahead.
 
-    Raises: OperatorError when the count is not 1 to 64, a later change is made already, or this
-    machine's clock is behind.
+    Lists keep the most that they ever had; a book has 64 shards at most.
+    Raises: OperatorError when the count is not 1 to 256, there is no such account, a later change
+    is made already, or this machine's clock is behind.
     """
     before = ledger.stripes.of_books([book])[book]
-    tails = [ledger.blocks.tail(shard) for shard in before.shards(book)]
-    sealed_ms = max((tail.newest_ms for tail in tails if tail), default=0)
-    if sealed_ms - context.now_ms > BEHIND_MAX_MS:
-        # What was sealed after the change would be looked for, and sealed again, in other shards.
-        raise OperatorError("this machine's clock is behind what is sealed: set it first")
+    _require_clock(ledger, before.shards(book), context.now_ms)
     try:
-        after = before.changed(count, context.now_ms)
+        after = before.changed(min(count, SHARDS), context.now_ms)
+        wider = _with_wider_lists(ledger, book, count, reason, context)
     except InvariantError as error:
         raise OperatorError(str(error)) from error
+    ledger.documents.commit([wider])
     done = Action(
         entity=book,
         entity_type="book",
@@ -107,4 +111,29 @@ def set_stripes(ledger: Ledger, book: str, count: int, reason: str, context: Con
     )
     act(ledger.changes, done, context)
     ledger.stripes.change(book, before, after)
-    return {"book": book, "stripes": count, "from_ms": after.history[-1][0]}
+    from_ms, in_book = after.history[-1]
+    lists = stripes_of(wider.document, livemode=_is_live(book))
+    return {"book": book, "stripes": in_book, "from_ms": from_ms, "lists": lists}
+
+
+def _require_clock(ledger: Ledger, shards: Sequence[int], now_ms: int) -> None:
+    tails = [ledger.blocks.tail(shard) for shard in shards]
+    sealed_ms = max((tail.newest_ms for tail in tails if tail), default=0)
+    if sealed_ms - now_ms > BEHIND_MAX_MS:
+        # What was sealed after the change would be looked for, and sealed again, in other shards.
+        raise OperatorError("this machine's clock is behind what is sealed: set it first")
+
+
+def _with_wider_lists(
+    ledger: Ledger, book: str, count: int, reason: str, context: Context
+) -> DocumentWrite:
+    name = book.partition("/")[0]
+    account = ledger.documents.get(name)
+    if account is None or account.kind != "account":
+        raise OperatorError(f"there is no account {name} in {ledger.region}")
+    data = with_stripes(account, count, livemode=_is_live(book))
+    return updated(account, data, context, reason=reason)
+
+
+def _is_live(book: str) -> bool:
+    return book.rpartition("/")[2] == "live"

@@ -79,7 +79,7 @@ def open_ledger(stage: str, region: str) -> Ledger:
         events=payments,
         # Where it is, is kept in memory: it walks once.
         walk=DynamoPaymentWalk(client, tables["payments"], places=""),
-        documents=DynamoDocumentStore(client, tables["objects"], tables["idempotency"]),
+        documents=DynamoDocumentStore(client, tables["objects"], tables["idempotency"], signer),
         changes=DynamoChangeStore(client, tables["objects"], signer),
         journals=DynamoLedgerStore(client, tables["ledger"]),
         available=DynamoAvailableStore(client, tables["balances"]),

@@ -20,6 +20,7 @@ from shared.domain.errors import (
     VersionConflictError,
 )
 from shared.domain.idempotency import LEASE_MS, Claim
+from shared.domain.lists import shard_of_row
 from shared.domain.ports import EventSigner
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ CHANGE_PREFIX = "EV#"
 _BATCH_READ_MAX = 100
 _BATCH_TRIES_MAX = 8
 # A payment waits for it: a burst is over within that time, or the table is too small.
-_THROTTLED_WAITS_S = (0.02, 0.05, 0.1)
+THROTTLED_WAITS_S = (0.02, 0.05, 0.1)
 _CONFLICT_WAITS_S = (0.005, 0.01, 0.02, 0.04, 0.08)
 _RETRYABLE_REASONS = {"ThrottlingError", "ProvisionedThroughputExceeded"}
 _REFUSED = "ConditionalCheckFailed"
@@ -200,22 +201,24 @@ def change_key(version: int) -> str:
     return f"{CHANGE_PREFIX}{version:08d}"
 
 
-def list_key(account: str, *, livemode: bool, collection: str) -> str:
-    """Names the partition of a list; the last part is the shard a hot merchant would spread."""
-    return f"LIST#{account}#{mode(livemode)}#{collection}#0"
+def list_key(account: str, *, livemode: bool, collection: str, shard: int) -> str:
+    """Names the partition of a list's shard; see shared.domain.lists."""
+    return f"LIST#{account}#{mode(livemode)}#{collection}#{shard}"
 
 
-def list_item(document: Document, entry: ListEntry) -> dict[str, Any]:
+def list_item(write: DocumentWrite, entry: ListEntry) -> dict[str, Any]:
     """Writes a list row of a document's account; it expires with the document."""
-    row = list_row(document.account, entry, livemode=document.livemode)
+    document = write.document
+    row = list_row(document.account, entry, livemode=document.livemode, stripes=write.stripes)
     if document.expires_at_s is not None:
         row["expires_at"] = {"N": str(document.expires_at_s)}
     return row
 
 
-def list_row(account: str, entry: ListEntry, *, livemode: bool) -> dict[str, Any]:
+def list_row(account: str, entry: ListEntry, *, livemode: bool, stripes: int) -> dict[str, Any]:
     """Writes a list row."""
-    key = list_key(account, livemode=livemode, collection=entry.collection)
+    shard = shard_of_row(entry.collection, entry.object_id, stripes)
+    key = list_key(account, livemode=livemode, collection=entry.collection, shard=shard)
     return {"pk": {"S": key}, "sk": {"S": sort_key(entry.created_ms, entry.object_id)}}
 
 
@@ -240,9 +243,14 @@ def document_operations(
                 raise InvariantError("this store was opened without what signs audit records")
             operations.append(put_new(table, change_item(write.change, signer)))
         operations.append(put_version(table, document_item(document), document.version - 1))
-        operations += [put(table, list_item(document, entry)) for entry in write.listed]
+        operations += [put(table, list_item(write, entry)) for entry in write.listed]
         operations += [
-            delete(table, list_row(document.account, entry, livemode=document.livemode))
+            delete(
+                table,
+                list_row(
+                    document.account, entry, livemode=document.livemode, stripes=write.stripes
+                ),
+            )
             for entry in write.unlisted
         ]
     return operations
@@ -264,7 +272,7 @@ def transact(
     condition did not hold, or another transaction was at the same item; TransientError when
     throttled.
     """
-    for wait_s in (*_THROTTLED_WAITS_S, None):
+    for wait_s in (*THROTTLED_WAITS_S, None):
         try:
             client.transact_write_items(TransactItems=list(operations))
         except ClientError as error:

@@ -1,12 +1,14 @@
 """Documents, lists and idempotency claims in DynamoDB."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters import dynamodb
 from shared.domain.documents import Document, DocumentWrite, Page, PageQuery, Scope
 from shared.domain.errors import PaymentError, TransientError
 from shared.domain.idempotency import Answer, Claim, Found
+from shared.domain.lists import is_spread, stripes_of
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 _WRITE_BATCH_MAX = 25
 _WRITE_TRIES_MAX = 8
 _FIRST, _LAST = "0", "~"
+# As many as a client keeps connections.
+_SHARDS_AT_ONCE = 10
 # The most that a sort key's digits hold; beyond it text and numbers sort differently.
 _TIME_MAX_MS = 10**13 - 1
 
@@ -67,7 +71,7 @@ class DynamoDocumentStore:
         items: list[Any] = []
         for event in events:
             items.append(dynamodb.document_item(event.document))
-            items += [dynamodb.list_item(event.document, entry) for entry in event.listed]
+            items += [dynamodb.list_item(event, entry) for entry in event.listed]
         for start in range(0, len(items), _WRITE_BATCH_MAX):
             self._put_batch(items[start : start + _WRITE_BATCH_MAX])
 
@@ -86,24 +90,47 @@ class DynamoDocumentStore:
         low, high = _bounds(query)
         if low > high:
             return Page()
-        key = dynamodb.list_key(scope.account, livemode=scope.livemode, collection=collection)
-        answer = self._client.query(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
-            ExpressionAttributeValues={
-                ":pk": {"S": key},
-                ":low": {"S": low},
-                ":high": {"S": high},
-            },
-            ScanIndexForward=upward,
-            ConsistentRead=True,
-            # One more tells whether there are more; two more make up for the cursor's own row.
-            Limit=query.limit + 2,
-        )
+        found = self._rows(scope, collection, query, low, high)
         cursors = {dynamodb.sort_key(*cursor) for cursor in (query.after, query.before) if cursor}
-        rows = [item["sk"]["S"] for item in answer["Items"] if item["sk"]["S"] not in cursors]
+        rows = sorted((row for row in found if row not in cursors), reverse=not upward)
         ids = [row.partition("#")[2] for row in rows[: query.limit]]
         return Page(tuple(reversed(ids) if upward else ids), len(rows) > query.limit)
+
+    def _rows(
+        self, scope: Scope, collection: str, query: PageQuery, low: str, high: str
+    ) -> Iterator[str]:
+        """Yields the rows of all shards that may be on the page, some at a time."""
+
+        def of_shard(shard: int) -> list[str]:
+            key = dynamodb.list_key(
+                scope.account, livemode=scope.livemode, collection=collection, shard=shard
+            )
+            answer = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND sk BETWEEN :low AND :high",
+                ExpressionAttributeValues={
+                    ":pk": {"S": key},
+                    ":low": {"S": low},
+                    ":high": {"S": high},
+                },
+                ScanIndexForward=query.before is not None,
+                ConsistentRead=True,
+                # One more tells whether there are more; two more make up for the cursor's own row.
+                Limit=query.limit + 2,
+            )
+            return [item["sk"]["S"] for item in answer["Items"]]
+
+        stripes = self._stripes(scope) if is_spread(collection) else 1
+        if stripes == 1:
+            yield from of_shard(0)
+            return
+        with ThreadPoolExecutor(min(stripes, _SHARDS_AT_ONCE)) as pool:
+            for rows in pool.map(of_shard, range(stripes)):
+                yield from rows
+
+    def _stripes(self, scope: Scope) -> int:
+        # Read each time: what was written with more stripes than it tells came after the request.
+        return stripes_of(self.get(scope.account), livemode=scope.livemode)
 
 
 def _bounds(query: PageQuery) -> tuple[str, str]:

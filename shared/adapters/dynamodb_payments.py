@@ -11,6 +11,7 @@ from shared.config import DUE_INDEX
 from shared.domain.announcements import SILENT
 from shared.domain.available import guarded_debits, insufficient_funds
 from shared.domain.changes import PaymentChange
+from shared.domain.documents import ListEntry
 from shared.domain.errors import PaymentError
 from shared.domain.events import Event, EventType, SignedEvent
 from shared.domain.payment import Payment
@@ -94,26 +95,21 @@ class DynamoPaymentStore:
             for event in change.events
         ]
         journals = [dynamodb.put_new(tables["ledger"], journal_item(j)) for j in change.journals]
-        rows = [
-            dynamodb.put(
-                tables["objects"],
-                dynamodb.list_row(payment.account, entry, livemode=payment.livemode),
-            )
-            for entry in change.listed
-        ]
-        rows += [
-            dynamodb.delete(
-                tables["objects"],
-                dynamodb.list_row(payment.account, entry, livemode=payment.livemode),
-            )
-            for entry in change.unlisted
-        ]
-        documents = dynamodb.document_operations(tables["objects"], change.documents, self._signer)
+        objects = tables["objects"]
+        rows = [dynamodb.put(objects, _list_row(payment, entry)) for entry in change.listed]
+        rows += [dynamodb.delete(objects, _list_row(payment, entry)) for entry in change.unlisted]
+        documents = dynamodb.document_operations(objects, change.documents, self._signer)
         operations = [state, *events, *journals, *rows, *documents]
         if change.verification_used is not None:
             key = {"pk": {"S": change.verification_used}}
             operations.append(dynamodb.delete(tables["verifications"], key))
         return operations
+
+
+def _list_row(payment: Payment, entry: ListEntry) -> dict[str, Any]:
+    return dynamodb.list_row(
+        payment.account, entry, livemode=payment.livemode, stripes=payment.stripes
+    )
 
 
 def _state_key(payment_id: str) -> dict[str, Any]:

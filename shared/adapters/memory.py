@@ -13,6 +13,7 @@ from shared.domain.errors import KeyInUseError, VersionConflictError
 from shared.domain.events import Event, SignedEvent
 from shared.domain.idempotency import LEASE_MS, Answer, Claim, Found
 from shared.domain.ledger import Journal
+from shared.domain.lists import is_spread, shard_of_row, stripes_of
 from shared.domain.payment import Payment
 from shared.domain.ports import EventSigner
 from shared.domain.signatures import Signature
@@ -57,7 +58,7 @@ class MemoryDatabase:
         self.signer = signer or MemorySigner(MemoryClock())
         self.documents: dict[str, Document] = {}
         self.changes: dict[str, list[AuditRecord]] = {}
-        self.lists: dict[tuple[str, bool, str], set[_Row]] = {}
+        self.lists: dict[tuple[str, bool, str, int], set[_Row]] = {}
         self.payments: dict[str, Payment] = {}
         self.events: dict[str, list[Event]] = {}
         self.signatures: dict[str, list[Signature]] = {}
@@ -96,10 +97,8 @@ class MemoryDatabase:
             if change is not None:
                 record = AuditRecord(change, change.hash, self.signer.sign(change.hash))
                 self.changes.setdefault(document.id, []).append(record)
-            for entry in write.listed:
-                self._rows(document.account, document.livemode, entry).add(_row(entry))
-            for entry in write.unlisted:
-                self._rows(document.account, document.livemode, entry).discard(_row(entry))
+            scope = Scope(document.account, document.livemode)
+            self._change_rows(scope, write.stripes, write.listed, write.unlisted)
 
     def check_debits(self, journals: Sequence[Journal]) -> None:
         """Raises InsufficientFundsError where a guarded account would fall below its floor."""
@@ -125,13 +124,32 @@ class MemoryDatabase:
         self, payment: Payment, listed: Sequence[ListEntry], unlisted: Sequence[ListEntry]
     ) -> None:
         """Writes and removes a payment's list rows."""
-        for entry in listed:
-            self._rows(payment.account, payment.livemode, entry).add(_row(entry))
-        for entry in unlisted:
-            self._rows(payment.account, payment.livemode, entry).discard(_row(entry))
+        scope = Scope(payment.account, payment.livemode)
+        self._change_rows(scope, payment.stripes, listed, unlisted)
 
-    def _rows(self, account: str, livemode: bool, entry: ListEntry) -> set[_Row]:  # noqa: FBT001
-        return self.lists.setdefault((account, livemode, entry.collection), set())
+    def _change_rows(
+        self,
+        scope: Scope,
+        stripes: int,
+        listed: Sequence[ListEntry],
+        unlisted: Sequence[ListEntry],
+    ) -> None:
+        for entry in listed:
+            self._rows(scope, stripes, entry).add(_row(entry))
+        for entry in unlisted:
+            self._rows(scope, stripes, entry).discard(_row(entry))
+
+    def rows_of(self, scope: Scope, collection: str) -> set[_Row]:
+        """Returns the rows of a list in the shards that a reader knows of."""
+        account = self.documents.get(scope.account)
+        shards = stripes_of(account, livemode=scope.livemode) if is_spread(collection) else 1
+        keys = [(scope.account, scope.livemode, collection, shard) for shard in range(shards)]
+        return set().union(*(self.lists.get(key, set()) for key in keys))
+
+    def _rows(self, scope: Scope, stripes: int, entry: ListEntry) -> set[_Row]:
+        shard = shard_of_row(entry.collection, entry.object_id, stripes)
+        key = (scope.account, scope.livemode, entry.collection, shard)
+        return self.lists.setdefault(key, set())
 
 
 def _row(entry: ListEntry) -> _Row:
@@ -168,7 +186,7 @@ class MemoryDocumentStore:
 
     def page(self, scope: Scope, collection: str, query: PageQuery) -> Page:
         """Reads one page, newest first."""
-        rows = self._database.lists.get((scope.account, scope.livemode, collection), set())
+        rows = self._database.rows_of(scope, collection)
         matching = sorted(row for row in rows if _matches(row, query))
         if query.before is not None:
             ids = [object_id for _, object_id in matching[: query.limit]]

@@ -25,14 +25,16 @@ def created(
     context: Context,
     *,
     listed: Sequence[ListEntry] = (),
+    stripes: int = 1,
     reason: str | None = None,
 ) -> DocumentWrite:
     """Writes a new document, with the record of it.
 
-    Args: reason: why, for who reads the record later.
+    Args: stripes: of the lists. reason: why, for who reads the record later.
     """
     change = change_of(None, document, context, reason)
-    return DocumentWrite(replace(document, change_hash=change.hash), tuple(listed), change=change)
+    written = replace(document, change_hash=change.hash)
+    return DocumentWrite(written, tuple(listed), change=change, stripes=stripes)
 
 
 def updated(

@@ -7,7 +7,7 @@ from typing import Any
 from shared.domain.audit_trail import created
 from shared.domain.capture import captured_draft, requested_draft
 from shared.domain.changes import Context, Draft, PaymentChange, change
-from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
+from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
 from shared.domain.ids import ATTEMPTS_MAX, charge_id
@@ -143,11 +143,10 @@ def reserve(work: Work, before: Payment | None, now_ms: int) -> PaymentChange:
     context = work.context(now_ms)
     made = change(before, drafts, context, work.payment_id)
     new = work.order["new_payment_method"]
-    scope = Scope(work.account, work.livemode)
     return replace(
         made,
         listed=created_entries(made.payment) if before is None else (),
-        documents=(new_payment_method(scope, method["id"], new, context),) if new else (),
+        documents=(new_payment_method(made.payment, method["id"], new, context),) if new else (),
         claim=work.claim,
     )
 
@@ -167,12 +166,13 @@ def _entries(
 
 
 def new_payment_method(
-    scope: Scope, method_id: str, data: Mapping[str, Any], context: Context
+    payment: Payment, method_id: str, data: Mapping[str, Any], context: Context
 ) -> DocumentWrite:
     """Makes an object of its own of a sandbox card's name, such as pm_card_visa."""
-    account, livemode, now_ms = scope.account, scope.livemode, context.now_ms
+    account, livemode, now_ms = payment.account, payment.livemode, context.now_ms
     document = Document(method_id, "payment_method", account, livemode, 1, now_ms, data)
-    return created(document, context, listed=[ListEntry("payment_method", now_ms, method_id)])
+    listed = [ListEntry("payment_method", now_ms, method_id)]
+    return created(document, context, listed=listed, stripes=payment.stripes)
 
 
 def record_answer(

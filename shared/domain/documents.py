@@ -54,13 +54,14 @@ class DocumentWrite:
     """Puts one version of a document (version 1 must be new) and changes its list rows.
 
     Args: change: the audit record of it, None for what is not audited; `created` and `updated` of
-    the audit trail make both.
+    the audit trail make both. stripes: over which its rows are spread; see shared.domain.lists.
     """
 
     document: Document
     listed: tuple[ListEntry, ...] = ()
     unlisted: tuple[ListEntry, ...] = ()
     change: Change | None = None
+    stripes: int = 1
 
     def __post_init__(self) -> None:
         document, change = self.document, self.change

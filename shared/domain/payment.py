@@ -142,6 +142,7 @@ class Payment:
     newest confirmation, capture or cancellation, so that its retry is recognized when it is over.
     event_hash: of the newest event, which names them all.
     challenged_keys: of confirmations that ended with a challenge, which left no charge.
+    stripes: over which its list rows are spread; see shared.domain.lists.
     """
 
     id: str
@@ -174,6 +175,7 @@ class Payment:
     settled: bool = False
     last_operation_key: str | None = None
     challenged_keys: tuple[str, ...] = ()
+    stripes: int = 1
 
     @property
     def book(self) -> str:
@@ -368,6 +370,7 @@ def _created(event: Event) -> Payment:
         last_event=event.type,
         last_request=event.request,
         event_hash=event.hash,
+        stripes=data.get("stripes", 1),
     )
 
 

@@ -158,7 +158,7 @@ def test_document_of_a_payments_change_is_recorded_with_it(stores: Stores) -> No
     # given
     data = {"card": CARD, "metadata": {}}
     made: PaymentChange = change(None, [CREATED], ASKED, PAYMENT_ID)
-    write = new_payment_method(SCOPE, "pm_1", data, ASKED)
+    write = new_payment_method(made.payment, "pm_1", data, ASKED)
     # when
     stores.payments.commit(replace(made, documents=(write,)))
     # then

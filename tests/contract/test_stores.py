@@ -1,6 +1,6 @@
 """What every store does; run on the DynamoDB adapters and on their twins in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import Any
@@ -36,6 +36,7 @@ from shared.domain.errors import KeyInUseError, VersionConflictError
 from shared.domain.events import EventType
 from shared.domain.idempotency import LEASE_MS, RETENTION_S, Answer, Claim
 from shared.domain.ledger import Journal, reverse
+from shared.domain.lists import shard_of_row, with_stripes
 from shared.domain.payment import Payment, rebuild
 from shared.domain.ports import (
     DocumentStore,
@@ -275,6 +276,26 @@ def fill(stores: Stores, rows: list[tuple[int, str]], collection: str = "custome
         )
 
 
+def fill_spread(stores: Stores, rows: Sequence[tuple[int, str]], stripes: int) -> None:
+    """Raises the stripes of the account, and adds events that are written with as many."""
+    account = stores.documents.get("acct_1")
+    if account is None:
+        account = Document("acct_1", "account", "acct_1", False, 0, 0, {})
+    data = with_stripes(account, stripes, livemode=False)
+    raised = replace(account, version=account.version + 1, data=data)
+    stores.documents.commit([audited(raised)])
+    stores.documents.put_events(
+        [
+            DocumentWrite(
+                Document(object_id, "event", "acct_1", False, 1, created_ms, {}),
+                listed=(ListEntry("event", created_ms, object_id),),
+                stripes=stripes,
+            )
+            for created_ms, object_id in rows
+        ]
+    )
+
+
 def everything(stores: Stores, query: PageQuery) -> tuple[str, ...]:
     return stores.documents.page(SCOPE, "customer", query).ids
 
@@ -330,6 +351,61 @@ def test_pages_backward_meet_every_row_once_in_page_order(stores: Stores, limit:
         assert len(page.ids) == limit
     # then
     assert seen == NEWEST_FIRST
+
+
+@pytest.mark.parametrize("counts", [(8,), (1, 8), (1, 3, 64)])
+def test_pages_of_a_list_whose_stripes_were_raised_meet_every_row_once_both_ways(
+    stores: Stores, counts: tuple[int, ...]
+) -> None:
+    # given
+    for turn, stripes in enumerate(counts):
+        fill_spread(stores, ROWS[turn :: len(counts)], stripes)
+    places = {object_id: (created_ms, object_id) for created_ms, object_id in ROWS}
+    # when
+    first = stores.documents.page(SCOPE, "event", PageQuery(limit=5))
+    after = PageQuery(limit=5, after=places[first.ids[-1]])
+    second = stores.documents.page(SCOPE, "event", after)
+    before = PageQuery(limit=2, before=places[second.ids[0]])
+    # then
+    assert first == Page(NEWEST_FIRST[:5], has_more=True)
+    assert second == Page(NEWEST_FIRST[5:10], has_more=True)
+    assert stores.documents.page(SCOPE, "event", before) == Page(NEWEST_FIRST[3:5], has_more=True)
+    bounds = PageQuery(created_from_ms=1_790_000_000_001, created_to_ms=1_790_000_000_002)
+    assert stores.documents.page(SCOPE, "event", bounds) == Page(NEWEST_FIRST[3:9])
+
+
+@mock_aws()
+def test_rows_of_many_objects_are_spread_evenly_over_the_stripes() -> None:
+    # given
+    stores = _dynamodb()
+    rows = [(1_790_000_000_000, f"evt_{number}") for number in range(400)]
+    # when
+    fill_spread(stores, rows, 8)
+    # then
+    found = [
+        sum(shard_of_row("event", object_id, 8) == shard for _, object_id in rows)
+        for shard in range(8)
+    ]
+    client: Any = SESSION.client("dynamodb", region_name=REGION)
+    stored = [
+        client.query(
+            TableName="objects",
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"LIST#acct_1#test#event#{shard}"}},
+            Select="COUNT",
+        )["Count"]
+        for shard in range(8)
+    ]
+    assert stored == found
+    assert min(stored) > 25
+
+
+def test_page_of_a_list_with_stripes_is_the_scopes_own(stores: Stores) -> None:
+    # given
+    fill_spread(stores, ROWS, 8)
+    # then
+    for scope in (Scope("acct_2", livemode=False), Scope("acct_1", livemode=True)):
+        assert stores.documents.page(scope, "event", PageQuery()) == Page()
 
 
 @pytest.mark.parametrize(
@@ -403,6 +479,7 @@ ROW = st.tuples(st.integers(1_790_000_000_000, 1_790_000_000_004), st.integers(0
     limit=st.integers(1, 6),
     cursor=st.one_of(st.none(), ROW),
     upward=st.booleans(),
+    stripes=st.integers(1, 9),
     first=st.one_of(st.none(), st.integers(1_789_999_999_999, 1_790_000_000_005)),
     last=st.one_of(st.none(), st.integers(1_789_999_999_999, 1_790_000_000_005)),
 )
@@ -411,6 +488,7 @@ def test_page_any_query_is_the_same_in_both_stores(
     limit: int,
     cursor: tuple[int, int] | None,
     upward: bool,
+    stripes: int,
     first: int | None,
     last: int | None,
 ) -> None:
@@ -429,9 +507,11 @@ def test_page_any_query_is_the_same_in_both_stores(
     with mock_aws():
         dynamodb = _dynamodb()
         fill(dynamodb, listed)
+        fill_spread(dynamodb, listed, stripes)
         # then
         expected = memory.documents.page(SCOPE, "customer", query)
         assert dynamodb.documents.page(SCOPE, "customer", query) == expected
+        assert dynamodb.documents.page(SCOPE, "event", query) == expected
 
 
 # --- claims
@@ -755,6 +835,20 @@ def test_payment_commit_writes_rows_documents_and_claim(stores: Stores) -> None:
     assert stores.documents.page(SCOPE, "payment_method", PageQuery()).ids == ("pm_1",)
     assert stores.documents.get("pm_1") == method
     assert stores.idempotency.find("key-1").claim == asked
+
+
+@pytest.mark.parametrize("stripes", [1, 64])
+def test_payment_rows_are_removed_where_they_were_written(stores: Stores, stripes: int) -> None:
+    # given
+    fill_spread(stores, [], 64)
+    made = change(None, (CREATED[0], {**CREATED[1], "stripes": stripes}))
+    stores.payments.commit(made)
+    assert made.payment.stripes == stripes
+    assert stores.documents.page(SCOPE, "payment_intent", PageQuery()).ids == (PAYMENT_ID,)
+    # when
+    stores.payments.commit(replace(change(made.payment, updated("x")), unlisted=made.listed))
+    # then
+    assert stores.documents.page(SCOPE, "payment_intent", PageQuery()) == Page()
 
 
 def test_payment_commit_removes_rows(stores: Stores) -> None:

@@ -21,6 +21,7 @@ from shared.adapters.memory_audit import MemoryChangeStore
 from shared.adapters.memory_checkpoints import MemoryCheckpointLog
 from shared.adapters.memory_walk import MemoryPaymentWalk
 from shared.domain.changes import Context
+from shared.domain.evidence import SHARDS
 from shared.domain.ledger import Posting, reverse
 from shared.domain.stripes import NOTICE_MS, Stripes
 from shared.wire.reports import decimal
@@ -380,6 +381,46 @@ def test_stripes_of_a_book_are_changed_on_record(world: World, ledger: Ledger) -
     assert record.change.action == "stripes_set"
     with pytest.raises(OperatorError):
         corrections.set_stripes(ledger, BOOK, 8, "too soon", operator(world))
+    (account, _) = ledger.changes.of_entity("acct_one", 10)
+    assert account.change.metadata == {"reason": "a big day"}
+    assert account.change.new == {"stripes": {"test": 64}}
+
+
+def test_stripes_beyond_what_a_book_has_are_the_lists_alone(world: World, ledger: Ledger) -> None:
+    # when
+    done = corrections.set_stripes(ledger, BOOK, 200, "a huge day", operator(world))
+    # then
+    assert (done["stripes"], done["lists"]) == (SHARDS, 200)
+    world.clock.advance(NOTICE_MS)
+    done = corrections.set_stripes(ledger, BOOK, 2, "over", operator(world))
+    assert (done["stripes"], done["lists"]) == (2, 200)
+
+
+@pytest.mark.parametrize(
+    ("book", "count", "words"),
+    [("acct_none/test", 8, "no account"), (BOOK, 257, "1 to 256"), (BOOK, 0, "1 to 64")],
+)
+def test_stripes_that_nobody_could_have_are_refused(
+    world: World, ledger: Ledger, book: str, count: int, words: str
+) -> None:
+    with pytest.raises(OperatorError, match=words):
+        corrections.set_stripes(ledger, book, count, "x", operator(world))
+    assert ledger.changes.of_entity(book, 10) == ()
+
+
+def test_rebuild_finds_the_rows_of_payments_with_stripes(
+    world: World, merchant: Merchant, ledger: Ledger
+) -> None:
+    # given
+    corrections.set_stripes(ledger, BOOK, 64, "a big day", operator(world))
+    payment_id = world.pay(merchant).body["id"]
+    # then
+    assert list(rebuild_one(ledger, payment_id)) == []
+    # when
+    for rows in world.database.lists.values():
+        rows.clear()
+    # then
+    assert len(list(rebuild_one(ledger, payment_id))) == 2
 
 
 # --- reports

@@ -1,6 +1,7 @@
 """Payment intents, refunds and charges, as a merchant uses them, in one process."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from shared.domain.announcements import announce_payment
 from shared.domain.documents import Document, ListEntry
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.idempotency import LEASE_MS, RETENTION_S
+from shared.domain.lists import with_stripes
 from shared.domain.payment import rebuild
 from shared.domain.resolution import PROBES_AFTER_MS
 from shared.domain.sandbox_network import Notice, Operation
@@ -27,6 +29,18 @@ def world() -> World:
 @pytest.fixture
 def merchant(world: World) -> Merchant:
     return world.merchant()
+
+
+def spread(world: World, merchant: Merchant, stripes: int) -> None:
+    account = world.documents.get(merchant.account)
+    assert account is not None
+    data = with_stripes(account, stripes, livemode=False)
+    world.documents.commit([audited(replace(account, version=account.version + 1, data=data))])
+
+
+def shards_of(world: World, collection: str) -> set[int]:
+    lists = world.database.lists
+    return {key[3] for key, rows in lists.items() if key[2] == collection and rows}
 
 
 def state_of(world: World) -> tuple[object, ...]:
@@ -1684,3 +1698,40 @@ def test_notice_of_a_refund_that_was_never_asked_for_changes_nothing(
     world.provider.notices.append(Notice(intent["latest_charge"], refund))
     world.deliver_notices()
     assert state_of(world) == before
+
+
+@pytest.mark.parametrize("confirm", ["true", "false"])
+def test_payments_of_an_account_with_stripes_are_spread_and_listed_newest_first(
+    world: World, merchant: Merchant, confirm: str
+) -> None:
+    # given
+    before = created(world, merchant)
+    spread(world, merchant, 8)
+    # when
+    made = [before["id"]]
+    for _ in range(12):
+        world.clock.advance(1)
+        method = card(world, merchant)
+        params = {"payment_method": method, "confirm": confirm}
+        made.append(created(world, merchant, **params)["id"])
+    # then
+    assert len(shards_of(world, "payment_intent")) > 3
+    assert len(shards_of(world, "payment_method")) > 3
+    assert len(shards_of(world, "charge")) > 3 or confirm == "false"
+    found = world.call("GET", "/v1/payment_intents", {"limit": 100}, merchant=merchant).body
+    assert [item["id"] for item in found["data"]] == made[::-1]
+
+
+def test_refund_of_a_payment_from_before_its_account_had_stripes_is_listed(
+    world: World, merchant: Merchant
+) -> None:
+    # given
+    payment = world.pay(merchant).body["id"]
+    spread(world, merchant, 64)
+    # when
+    order = {"payment_intent": payment}
+    refund = world.call("POST", "/v1/refunds", order, merchant=merchant).body
+    # then
+    assert shards_of(world, "refund") == {0}
+    found = world.call("GET", "/v1/refunds", {}, merchant=merchant).body
+    assert [item["id"] for item in found["data"]] == [refund["id"]]

@@ -216,6 +216,12 @@ def test_event_of_an_update_tells_the_previous_attributes() -> None:
     }
 
 
+def test_event_of_a_payment_with_stripes_is_listed_in_as_many_shards() -> None:
+    payment = after(None, (CREATED[0], {**CREATED[1], "stripes": 64}))
+    write = event_write(announce_payment(None, payment)[0], 7_000, [])
+    assert write.stripes == 64
+
+
 def test_event_of_a_payment_tells_the_request_and_expires() -> None:
     payment = after(None, CREATED)
     write = event_write(announce_payment(None, payment)[0], 7_000, [])

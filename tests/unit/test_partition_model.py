@@ -9,6 +9,7 @@ from bench.model.guarded import simulate_debits
 from bench.model.sealing import Sealing, simulate_sealing
 from bench.model.shapes import Scope, Shape, payment_shape, with_balance
 from bench.model.traffic import Traffic, even, simulate, zipf
+from bench.partitions import operated
 from bench.recording import Call, Write
 from shared.adapters.dynamodb_payments import DUE_SHARDS
 
@@ -125,6 +126,37 @@ def test_traffic_one_merchant_list_is_throttled_from_500(
     # then
     assert (outcome.throttles > 0) is throttled
     assert set(outcome.throttled) <= {"objects LIST#acct_1"}
+
+
+def test_traffic_one_merchant_with_the_stripes_of_its_rate_all_succeed(shape: Shape) -> None:
+    # given
+    alone = traffic(5_000, merchants=1)
+    # when
+    before, after = simulate(shape, alone), simulate(shape, operated(alone))
+    # then
+    assert operated(alone).stripes == [100]
+    assert before.success_percent < 50
+    assert after.succeeded == after.offered
+
+
+def test_traffic_skewed_merchants_with_the_stripes_of_their_rates_all_succeed(
+    shape: Shape,
+) -> None:
+    # given
+    skewed = operated(Traffic("test", 10_000, SECONDS, zipf(1_000)))
+    # when
+    outcome = simulate(shape, skewed)
+    # then
+    assert skewed.stripes[0] > skewed.stripes[1] > skewed.stripes[-1] == 1
+    assert outcome.succeeded == outcome.offered
+
+
+def test_traffic_throttled_transactions_are_sent_again(shape: Shape) -> None:
+    # given
+    once = replace(shape, steps=tuple(replace(step, throttle_tries=1) for step in shape.steps))
+    full = traffic(490, merchants=1)
+    # then
+    assert simulate(shape, full).success_percent > simulate(once, full).success_percent
 
 
 def test_traffic_one_merchant_without_lists_all_succeed(shape: Shape) -> None:
