@@ -1,6 +1,26 @@
-"""What the whole test session tells at its end."""
+"""What holds for every test, and what the whole session tells at its end."""
 
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
+
+from tests.support.answers import watched
+
+
+@pytest.fixture(scope="session")
+def answers_watched() -> Iterator[list[str]]:
+    """What is wrong with the answers that the APIs of this process gave."""
+    with watched() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def complete_answers(answers_watched: list[str]) -> Iterator[None]:
+    """Every answer that a test is given has the shape of Stripe's typed classes."""
+    answers_watched.clear()
+    yield
+    assert not answers_watched, "\n".join(sorted(set(answers_watched)))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -50,13 +50,15 @@ _EDITABLE = {
 class PaymentMethodChoice:
     """The payment method to charge.
 
-    Args: new: data of the document to be made with the payment, for a sandbox card by name.
+    Args: facts: see Payment.method_facts. new: data of the document to be made with the payment,
+    for a sandbox card by name.
     """
 
     id: str
     card: Mapping[str, Any]
     billing_details: Mapping[str, Any]
     customer: str | None
+    facts: Mapping[str, Any]
     new: Mapping[str, Any] | None = None
 
     def order(self) -> dict[str, Any]:
@@ -297,7 +299,11 @@ class PaymentIntents:
                 param="payment_method",
             )
         return PaymentMethodChoice(
-            document.id, data["card"], data["billing_details"], data.get("customer")
+            document.id,
+            data["card"],
+            data["billing_details"],
+            data.get("customer"),
+            _facts(data, document.created_ms),
         )
 
     def _sandbox_method(self, request: Request[Any], alias: str) -> PaymentMethodChoice:
@@ -315,7 +321,13 @@ class PaymentIntents:
             "customer": None,
         }
         method_id = request.new_id("pm")
-        return PaymentMethodChoice(method_id, summary, details, None, new=data)
+        facts = _facts(data, request.now_ms)
+        return PaymentMethodChoice(method_id, summary, details, None, facts, new=data)
+
+
+def _facts(data: Mapping[str, Any], created_ms: int) -> Mapping[str, Any]:
+    named = ("allow_redisplay", "checks", "customer", "metadata")
+    return {"created_ms": created_ms, **{name: data[name] for name in named if name in data}}
 
 
 def _of_creation(params: CreatePaymentIntent, scope: Scope) -> Sequence[str | None]:

@@ -133,6 +133,7 @@ def reserve(work: Work, before: Payment | None, now_ms: int) -> PaymentChange:
                 "payment_method": method["id"],
                 "card": method["card"],
                 "billing_details": method["billing_details"],
+                "method_facts": method.get("facts"),
                 "provider": work.order["provider"],
                 "operation_key": work.operation_key,
                 "due_at_ms": first_due_ms(now_ms),

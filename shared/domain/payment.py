@@ -142,6 +142,8 @@ class Payment:
     newest confirmation, capture or cancellation, so that its retry is recognized when it is over.
     event_hash: of the newest event, which names them all.
     challenged_keys: of confirmations that ended with a challenge, which left no charge.
+    method_facts: what else the payment method was when it was last charged: {"allow_redisplay",
+    "checks", "created_ms", "customer", "metadata"}.
     stripes: over which its list rows are spread; see shared.domain.lists.
     """
 
@@ -175,6 +177,7 @@ class Payment:
     settled: bool = False
     last_operation_key: str | None = None
     challenged_keys: tuple[str, ...] = ()
+    method_facts: Mapping[str, Any] | None = None
     stripes: int = 1
 
     @property
@@ -409,6 +412,7 @@ def _confirmed(payment: Payment, data: Data, event: Event) -> Payment:
         payment,
         status=PaymentStatus.PROCESSING,
         payment_method=charge.payment_method,
+        method_facts=data.get("method_facts"),
         charges=(*payment.charges, charge),
         attempts=charge.attempt,
         last_operation_key=charge.operation_key,

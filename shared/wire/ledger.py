@@ -29,6 +29,8 @@ def balance(available: Mapping[str, int], pending: Mapping[str, int], *, livemod
         "object": "balance",
         "available": _funds(available),
         "connect_reserved": [],
+        "instant_available": None,
+        "issuing": None,
         "livemode": livemode,
         "pending": _funds(pending),
         "refund_and_dispute_prefunding": {"available": [], "pending": []},

@@ -4,9 +4,11 @@ Source: the resources of API version 2026-10-28.endive.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from shared.domain.balance_transactions import CHARGE, REFUND, REFUND_FAILURE
+from shared.domain.documents import Document
 from shared.domain.ids import transaction_id
 from shared.domain.payment import (
     Charge,
@@ -16,7 +18,7 @@ from shared.domain.payment import (
     Refund,
     RefundStatus,
 )
-from shared.wire.objects import billing_details
+from shared.wire.objects import billing_details, payment_method
 
 Json = dict[str, Any]
 
@@ -30,7 +32,7 @@ def payment_intent(payment: Payment) -> Json:
         "allowed_payment_method_types": None,
         "amount": payment.amount_minor,
         "amount_capturable": payment.amount_capturable_minor,
-        "amount_details": {"tip": {}},
+        "amount_details": _amount_details(),
         "amount_received": payment.amount_received_minor,
         "application": None,
         "application_fee_amount": None,
@@ -57,14 +59,7 @@ def payment_intent(payment: Payment) -> Json:
         "payment_details": None,
         "payment_method": payment.payment_method,
         "payment_method_configuration_details": None,
-        "payment_method_options": {
-            "card": {
-                "installments": None,
-                "mandate_options": None,
-                "network": None,
-                "request_three_d_secure": "automatic",
-            }
-        },
+        "payment_method_options": {"card": _card_options()},
         "payment_method_types": list(payment.payment_method_types),
         "payment_record": None,
         "presentment_details": None,
@@ -79,6 +74,36 @@ def payment_intent(payment: Payment) -> Json:
         "status": _status(payment),
         "transfer_data": None,
         "transfer_group": details.get("transfer_group"),
+    }
+
+
+def _amount_details() -> Json:
+    return {
+        "discount_amount": None,
+        "error": None,
+        "shipping": None,
+        "tax": None,
+        "tip": {"amount": None},
+    }
+
+
+def _card_options() -> Json:
+    return {
+        "capture_method": None,
+        "installments": None,
+        "mandate_options": None,
+        "network": None,
+        "request_extended_authorization": None,
+        "request_incremental_authorization": None,
+        "request_multicapture": None,
+        "request_overcapture": None,
+        "request_three_d_secure": "automatic",
+        "require_cvc_recollection": None,
+        "setup_credential_usage": None,
+        "setup_future_usage": None,
+        "statement_descriptor_suffix_kana": None,
+        "statement_descriptor_suffix_kanji": None,
+        "stored_credential_usage": None,
     }
 
 
@@ -99,23 +124,26 @@ def _last_payment_error(payment: Payment) -> Json | None:
     return {
         **declined_error(error),
         "charge": charge.id,
-        "payment_method": {
-            "id": charge.payment_method,
-            "object": "payment_method",
-            "billing_details": billing_details(charge.billing_details),
-            "card": {
-                "brand": charge.card.brand,
-                "country": charge.card.country,
-                "exp_month": charge.card.exp_month,
-                "exp_year": charge.card.exp_year,
-                "fingerprint": charge.card.fingerprint,
-                "funding": charge.card.funding,
-                "last4": charge.card.last4,
-            },
-            "livemode": payment.livemode,
-            "type": "card",
-        },
+        "payment_method": payment_method(_method_charged(payment, charge)),
     }
+
+
+def _method_charged(payment: Payment, attempt: Charge) -> Document:
+    """Returns the payment method as it was when it was charged."""
+    facts = payment.method_facts or {}
+    return Document(
+        id=attempt.payment_method,
+        kind="payment_method",
+        account=payment.account,
+        livemode=payment.livemode,
+        version=1,
+        created_ms=facts.get("created_ms", attempt.created_ms),
+        data={
+            **facts,
+            "billing_details": attempt.billing_details,
+            "card": asdict(attempt.card),
+        },
+    )
 
 
 def declined_error(failure: Mapping[str, Any]) -> Json:
@@ -159,7 +187,8 @@ def charge(payment: Payment, attempt: Charge) -> Json:
         "failure_balance_transaction": None,
         "failure_code": failure.get("code"),
         "failure_message": failure.get("message"),
-        "fraud_details": {},
+        "fraud_details": {"stripe_report": None, "user_report": None},
+        "level3": None,
         "livemode": payment.livemode,
         "metadata": dict(details.get("metadata") or {}),
         "on_behalf_of": None,
@@ -169,7 +198,7 @@ def charge(payment: Payment, attempt: Charge) -> Json:
         "payment_method": attempt.payment_method,
         "payment_method_details": {"card": _charge_card(attempt), "type": "card"},
         "presentment_details": None,
-        "radar_options": {},
+        "radar_options": {"session": None},
         "receipt_email": details.get("receipt_email"),
         "receipt_number": None,
         "receipt_url": None,
@@ -181,6 +210,7 @@ def charge(payment: Payment, attempt: Charge) -> Json:
         "statement_descriptor": details.get("statement_descriptor"),
         "statement_descriptor_suffix": details.get("statement_descriptor_suffix"),
         "status": str(attempt.status),
+        "transfer": None,
         "transfer_data": None,
         "transfer_group": details.get("transfer_group"),
     }
@@ -210,6 +240,7 @@ def _outcome(attempt: Charge) -> Json | None:
         "reason": "highest_risk_level" if blocked else failure.get("decline_code"),
         "risk_level": attempt.risk["level"],
         "risk_score": attempt.risk["score"],
+        "rule": None,
         "seller_message": message,
         "type": kind,
     }
@@ -231,15 +262,20 @@ def _charge_card(attempt: Charge) -> Json:
             "cvc_check": checks.get("cvc_check"),
         },
         "country": card.country,
+        "description": None,
+        "electronic_commerce_indicator": None,
         "exp_month": card.exp_month,
         "exp_year": card.exp_year,
         "extended_authorization": {"status": "disabled"},
         "fingerprint": card.fingerprint,
         "funding": card.funding,
+        "iin": None,
         "incremental_authorization": {"status": "unavailable"},
         "installments": None,
+        "issuer": None,
         "last4": card.last4,
         "mandate": None,
+        "moto": None,
         "multicapture": {"status": "unavailable"},
         "network": card.brand,
         "network_token": {"used": False},
@@ -249,6 +285,8 @@ def _charge_card(attempt: Charge) -> Json:
             "status": "unavailable",
         },
         "regulated_status": None,
+        "setup_credential_usage": None,
+        "stored_credential_usage": None,
         "three_d_secure": None,
         "transaction_link_id": None,
         "wallet": None,
@@ -267,6 +305,7 @@ def refund(payment: Payment, item: Refund) -> Json:
         "currency": payment.currency,
         "customer": payment.customer,
         "customer_account": None,
+        "description": None,
         "destination_details": {
             "card": {
                 "reference": item.provider_reference,
@@ -277,9 +316,13 @@ def refund(payment: Payment, item: Refund) -> Json:
             "type": "card",
         },
         **_refund_failure(payment, item),
+        "instructions_email": None,
         "metadata": dict(item.metadata),
+        "next_action": None,
         "payment_intent": payment.id,
         "payment_method": payment.latest_charge.payment_method,
+        "pending_reason": "processing" if item.status is RefundStatus.PENDING else None,
+        "presentment_details": None,
         "reason": item.reason,
         "receipt_number": None,
         "source_transfer_reversal": None,
@@ -289,10 +332,13 @@ def refund(payment: Payment, item: Refund) -> Json:
 
 
 def _refund_failure(payment: Payment, item: Refund) -> Json:
-    if item.status is not RefundStatus.FAILED:
-        return {}
-    failed = {"failure_balance_transaction": transaction_id(payment.id, REFUND_FAILURE, item.id)}
-    return {**failed, "failure_reason": item.failure_reason} if item.failure_reason else failed
+    has_failed = item.status is RefundStatus.FAILED
+    return {
+        "failure_balance_transaction": (
+            transaction_id(payment.id, REFUND_FAILURE, item.id) if has_failed else None
+        ),
+        "failure_reason": item.failure_reason if has_failed else None,
+    }
 
 
 def _shipping(shipping: Mapping[str, Any] | None) -> Json | None:

@@ -289,12 +289,15 @@ def test_retrieve_payment_method_returns_every_field(client: Client) -> None:
                 "cvc_check": "pass",
             },
             "country": "US",
+            "description": None,
             "display_brand": "visa",
             "exp_month": 12,
             "exp_year": 2040,
             "fingerprint": "Xt5EWLLDS7FJjR1c",
             "funding": "credit",
             "generated_from": None,
+            "iin": None,
+            "issuer": None,
             "last4": "4242",
             "networks": {"available": ["visa"], "preferred": None},
             "regulated_status": None,
@@ -306,6 +309,7 @@ def test_retrieve_payment_method_returns_every_field(client: Client) -> None:
         "customer_account": None,
         "livemode": False,
         "metadata": {},
+        "radar_options": None,
         "type": "card",
     }
 

@@ -16,6 +16,7 @@ from shared.wire.event_types import EVENT_TYPES
 from tests.support.api import LIVE_KEY, OTHER_KEY, SECRET_KEY, Client, Platform
 
 URL = "https://example.com/hook"
+TOLD = {"id": "cus_1", "object": "customer", "deleted": True}
 ENDPOINTS = "/v1/webhook_endpoints"
 NO_DELIVERIES = MemoryDeliveryLog(MemoryDatabase())
 
@@ -42,7 +43,7 @@ def put_event(
 ) -> None:
     data = {
         "type": event_type,
-        "data": {"object": {"id": "ch_1", "object": "charge"}},
+        "data": {"object": TOLD},
         "request": {"id": "req_1", "idempotency_key": "k"},
         "pending_webhooks": pending,
     }
@@ -63,9 +64,11 @@ def test_retrieve_event_returns_every_field(client: Client) -> None:
     assert event == {
         "id": "evt_1",
         "object": "event",
+        "account": None,
         "api_version": "2026-10-28.endive",
+        "context": None,
         "created": client.platform.clock.now_ms() // 1000,
-        "data": {"object": {"id": "ch_1", "object": "charge"}},
+        "data": {"object": TOLD},
         "livemode": False,
         "object_version": None,
         "pending_webhooks": 1,
