@@ -58,12 +58,14 @@ def listener() -> Iterator[tuple[str, "queue.Queue[Delivery]"]]:
         thread.join()
 
 
-def open_client(summary: Mapping[str, Any]) -> stripe.StripeClient:
+def open_client(
+    summary: Mapping[str, Any], http_client: stripe.HTTPClient | None = None
+) -> stripe.StripeClient:
     """Returns Stripe's SDK, pointed at the platform; nothing else of it is changed."""
     return stripe.StripeClient(
         summary["secret_key"],
         base_addresses={"api": summary["api_base"]},
-        http_client=stripe.RequestsClient(timeout=CALL_TIMEOUT_S),
+        http_client=http_client or stripe.RequestsClient(timeout=CALL_TIMEOUT_S),
         max_network_retries=0,
     )
 

@@ -13,6 +13,7 @@ import stripe
 from local.build import ROOT
 from local.demo import open_client
 from local.home import Home
+from tests.support.live import TIMEOUT_S, CheckedClient
 
 COMMAND_TIMEOUT_S = 60
 
@@ -43,7 +44,8 @@ class Platform:
 
     def client(self, merchant: Mapping[str, str], base: str | None = None) -> stripe.StripeClient:
         """Returns Stripe's SDK for a merchant."""
-        return open_client({**merchant, "api_base": base or self.base})
+        summary = {**merchant, "api_base": base or self.base}
+        return open_client(summary, CheckedClient(timeout=TIMEOUT_S))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 import stripe
 
 from tests.e2e.conftest import Platform
-from tests.support.live import FORM, TIMEOUT_S, eventually, read_all, read_json
+from tests.support.live import FORM, TIMEOUT_S, CheckedClient, eventually, read_all, read_json
 
 pytestmark = pytest.mark.e2e
 
@@ -51,7 +51,7 @@ def patient(platform: Platform, merchant: Mapping[str, str]) -> stripe.StripeCli
     return stripe.StripeClient(
         merchant["secret_key"],
         base_addresses={"api": platform.base},
-        http_client=stripe.RequestsClient(timeout=TIMEOUT_S),
+        http_client=CheckedClient(timeout=TIMEOUT_S),
         max_network_retries=RETRIES,
     )
 

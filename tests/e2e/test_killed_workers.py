@@ -19,7 +19,7 @@ import stripe
 from local.observations import observations, trial_balance
 from shared.domain.invariants import Violation, unbalanced, violations
 from tests.e2e.conftest import Platform
-from tests.support.live import TIMEOUT_S, eventually, read_json
+from tests.support.live import TIMEOUT_S, CheckedClient, eventually, read_json
 
 pytestmark = pytest.mark.e2e
 
@@ -91,7 +91,7 @@ def buy(platform: Platform, merchant: Mapping[str, str], storm: Storm, group: in
     client = stripe.StripeClient(
         merchant["secret_key"],
         base_addresses={"api": platform.base},
-        http_client=stripe.RequestsClient(timeout=TIMEOUT_S),
+        http_client=CheckedClient(timeout=TIMEOUT_S),
         max_network_retries=RETRIES,
     )
     # The clients of a group decide alike, so that they send the same under the same key.
