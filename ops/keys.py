@@ -1,12 +1,13 @@
 """Manages the API keys of a merchant on a deployed stage.
 
-`python -m ops.keys list --stage dev --account acct_...`
+`python -m ops.keys list --stage dev --account acct_... --last-used`
 `python -m ops.keys create --stage dev --account acct_... --kind restricted --allow charge:read`
 `python -m ops.keys roll --stage dev --account acct_... --key key:... --overlap 24h`
 `python -m ops.keys revoke --stage dev --account acct_... --key key:... --reason "was in a log"`
 
 A key is shown once, by the command that makes it; only its hash is kept. Keys are named as the
 audit log and the functions' logs name them. What is revoked opens nothing after half a minute.
+When a key was last used is asked of the logs, and costs nothing until then.
 Merchants have no API for it: like Stripe's, their keys are made for them.
 Uses the AWS credentials, and the endpoint, that the environment gives. Prints JSON.
 """
@@ -18,6 +19,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import boto3
 
 from ops.api_keys import (
     OVERLAP_MAX_S,
@@ -33,8 +36,9 @@ from ops.api_keys import (
     new_secret,
     revoked,
 )
+from ops.key_usage import last_used, log_groups
 from ops.merchant import open_store
-from ops.stages import OperatorError, actor_of, ask_operator, stage_regions
+from ops.stages import CLIENT, OperatorError, actor_of, ask_operator, stage_regions
 from shared.adapters.system import SystemClock, SystemEntropy
 from shared.domain.changes import Context
 from shared.domain.documents import Document, DocumentWrite, Scope
@@ -89,13 +93,19 @@ def open_regions(stage: str, account: str) -> Regions:
     return Regions(at_home, others, stores[home])
 
 
-def list_keys(regions: Regions, now_ms: int) -> Json:
-    """Returns the keys that there were of an account, without what they are."""
+def list_keys(regions: Regions, now_ms: int, used: Mapping[str, str] | None = None) -> Json:
+    """Returns the keys that there were of an account, without what they are.
+
+    Args: used: when each was last used, by name; None where nobody asked.
+    """
     account = regions.account.id
     keys = [
         key for livemode in (True, False) for key in keys_of(regions.home, Scope(account, livemode))
     ]
-    return {"account": account, "keys": [_shown(key, now_ms) for key in keys]}
+    shown = [_shown(key, now_ms) for key in keys]
+    if used is not None:
+        shown = [{**key, "last_used": used.get(key["key"])} for key in shown]
+    return {"account": account, "keys": shown}
 
 
 def _shown(key: Document, now_ms: int) -> Json:
@@ -244,7 +254,11 @@ def _arguments() -> argparse.Namespace:
                 "--allow", action="append", default=[], metavar="FAMILY:LEVEL", help="a right of it"
             )
             command.add_argument("--label", help="what it is for")
-        if name != "list":
+        if name == "list":
+            command.add_argument(
+                "--last-used", action="store_true", help="ask the logs of the last 30 days"
+            )
+        else:
             ask_operator(command)
     return parser.parse_args()
 
@@ -268,10 +282,19 @@ def _create(arguments: argparse.Namespace, context: Context) -> Json:
     return create(regions, new, secret, context, arguments.reason)
 
 
+def _last_used(regions: Regions, stage: str, now_ms: int) -> Mapping[str, str]:
+    home = regions.account.data["home_region"]
+    logs = boto3.client("logs", region_name=home, config=CLIENT)
+    groups = log_groups(stage, home)
+    return last_used(logs, groups, regions.account.id, now_ms // 1000)
+
+
 def _run(arguments: argparse.Namespace) -> Json:
     now_ms, stage, account = SystemClock().now_ms(), arguments.stage, arguments.account
     if arguments.command == "list":
-        return list_keys(open_regions(stage, account), now_ms)
+        regions = open_regions(stage, account)
+        used = _last_used(regions, stage, now_ms) if arguments.last_used else None
+        return list_keys(regions, now_ms, used)
     context, reason = Context(now_ms, actor=actor_of(arguments)), arguments.reason
     if arguments.command == "create":
         return _create(arguments, context)

@@ -148,6 +148,29 @@ def test_list_keys_tells_all_of_both_modes_newest_first(run: Run, account: str) 
     assert set(made) < set(tests)
 
 
+def test_list_keys_tells_when_they_were_used_if_asked(
+    run: Run, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    used = run("keys create", "--account", account)["key"]
+    asked: list[Any] = []
+
+    def searched(_logs: Any, groups: Any, named: str, _now_s: int) -> dict[str, str]:
+        asked.append((groups, named))
+        return {used: "2026-11-22 19:16:57.015"}
+
+    monkeypatch.setattr(keys, "log_groups", lambda stage, region: (stage, region))
+    monkeypatch.setattr(keys, "last_used", searched)
+    # when
+    listed = run("keys list", "--account", account, "--last-used")["keys"]
+    # then
+    assert asked == [(("dev", HOME), account)]
+    told = {key["key"]: key["last_used"] for key in listed}
+    assert told.pop(used) == "2026-11-22 19:16:57.015"
+    assert set(told.values()) == {None}
+    assert "last_used" not in run("keys list", "--account", account)["keys"][0]
+
+
 def test_roll_key_lets_the_old_one_go_on_for_the_overlap(run: Run, account: str) -> None:
     # given
     rights = ("--kind", "restricted", "--allow", "charge:read", "--label", "reports")

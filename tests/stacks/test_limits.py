@@ -2,6 +2,7 @@
 
 import json
 
+from ops.key_usage import is_of_the_api
 from shared.domain.saga import SAGAS
 from stacks.payments import LIMITS_METRIC
 from tests.support.synthesis import REGION, ROOT, Platform
@@ -70,3 +71,20 @@ def test_limits_that_are_not_enforced_alarm(production: Platform) -> None:
     ]
     assert alarm["Threshold"] == 1
     assert alarm["AlarmActions"]
+
+
+def test_log_groups_that_tell_of_the_use_of_keys_are_those_of_the_api(
+    production: Platform,
+) -> None:
+    # given
+    template = production.stack("Payments", REGION)
+    functions = template.of_type("AWS::Lambda::Function").values()
+    of_the_api = {
+        function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
+        for function in functions
+        if function["Properties"]["Description"].startswith(API)
+    }
+    # when
+    found = {name for name in template.of_type("AWS::Logs::LogGroup") if is_of_the_api(name)}
+    # then
+    assert found == of_the_api
