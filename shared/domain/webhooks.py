@@ -40,7 +40,8 @@ RETRY_MAX_S = 600
 
 # Addresses of version 6 that carry one of version 4 in their last 32 bits.
 _NAT64 = IPv6Network("64:ff9b::/96")
-_IPV4_COMPATIBLE = IPv6Network("::/96")
+# They carry one as well, for networks of one's own; older Pythons call some of them global.
+_LOCAL_CARRIERS = (IPv6Network("::/96"), IPv6Network("64:ff9b:1::/48"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,9 @@ def is_public(address: IPv4Address | IPv6Address, *, allow_loopback: bool = Fals
             carried = IPv4Address(int(address) & 0xFFFF_FFFF)
         if carried is not None:
             return is_public(carried, allow_loopback=allow_loopback)
-        if address.teredo is not None or address.is_site_local or address in _IPV4_COMPATIBLE:
+        if address.teredo is not None or address.is_site_local:
+            return False
+        if any(address in network for network in _LOCAL_CARRIERS):
             return False
     return address.is_global and not address.is_multicast
 
