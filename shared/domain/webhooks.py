@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any, Protocol
 
 from shared.domain.documents import Document
@@ -40,8 +40,10 @@ RETRY_MAX_S = 600
 
 # Addresses of version 6 that carry one of version 4 in their last 32 bits.
 _NAT64 = IPv6Network("64:ff9b::/96")
-# They carry one as well, for networks of one's own; older Pythons call some of them global.
+# They carry one as well, for networks of one's own; older Pythons call some of them global, and
+# some of the protocol assignments, where one cloud keeps its metadata.
 _LOCAL_CARRIERS = (IPv6Network("::/96"), IPv6Network("64:ff9b:1::/48"))
+_PROTOCOLS = IPv4Network("192.0.0.0/24")
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +282,7 @@ def is_public(address: IPv4Address | IPv6Address, *, allow_loopback: bool = Fals
             return False
         if any(address in network for network in _LOCAL_CARRIERS):
             return False
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and address not in _PROTOCOLS
 
 
 def deliveries_of(message: Mapping[str, Any]) -> tuple[Delivery, ...]:

@@ -173,6 +173,8 @@ def test_retry_delay_grows_to_its_bound() -> None:
         "fec0::1",
         "240.0.0.1",
         "198.18.0.1",
+        "192.0.0.192",
+        "192.0.0.9",
     ],
 )
 def test_special_address_is_not_public(address: str) -> None:
