@@ -22,9 +22,11 @@ from shared.domain.audit_trail import created, updated
 from shared.domain.documents import Document, DocumentWrite, ListEntry, PageQuery
 from shared.domain.errors import RejectedError, TransientError
 from shared.domain.ports import DocumentStore
+from shared.domain.search import CUSTOMERS
 from shared.edge.api import Api, Reply, Request
 from shared.edge.documents import ScopedDocuments
 from shared.edge.fields import NoParams, merge_metadata
+from shared.edge.search import SearchParams, search_reply
 from shared.wire import objects
 
 KIND = "customer"
@@ -44,6 +46,7 @@ def register(api: Api, documents: DocumentStore, sandbox_cards: SandboxCardsSour
     customers = _Customers(documents, sandbox_cards)
     api.post("/v1/customers", CreateCustomer, returns=KIND)(customers.create)
     api.list("/v1/customers", ListCustomers, returns=KIND)(customers.list)
+    api.list("/v1/customers/search", SearchParams, returns=KIND)(customers.search)
     api.get("/v1/customers/{id}", NoParams, returns=KIND)(customers.retrieve)
     api.post("/v1/customers/{id}", UpdateCustomer, returns=KIND)(customers.update)
     api.delete("/v1/customers/{id}", NoParams)(customers.delete)
@@ -83,6 +86,21 @@ class _Customers:
         scoped = ScopedDocuments(self._documents, request.scope)
         page = scoped.list(KIND, collection, request.params, objects.customer, "/v1/customers")
         return Reply(200, page)
+
+    def search(self, request: Request[SearchParams]) -> Reply:
+        """Searches customers, newest first."""
+        scoped = ScopedDocuments(self._documents, request.scope)
+        return Reply(
+            200,
+            search_reply(
+                "/v1/customers/search",
+                request.params,
+                CUSTOMERS,
+                read=lambda query: self._documents.page(request.scope, KIND, query),
+                render=lambda page: [objects.customer(item) for item in scoped.in_order(page.ids)],
+                created_ms=lambda name: scoped.created_ms(KIND, name),
+            ),
+        )
 
     def retrieve(self, request: Request[NoParams]) -> Reply:
         """Returns a customer; of a deleted one, that it was deleted."""

@@ -29,10 +29,12 @@ from shared.domain.lists import stripes_of
 from shared.domain.payment import Charge, Payment, PaymentStatus, unexpected_state
 from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
 from shared.domain.saga import CANCEL, CAPTURE, PAY
+from shared.domain.search import PAYMENT_INTENTS
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import NoParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
 from shared.edge.payments import find_payment, pick_payment, rendered_page, source
+from shared.edge.search import SearchParams, search_reply
 from shared.wire import objects
 from shared.wire import payments as wire
 from shared.wire.errors import error_body, missing_reference, no_such
@@ -83,6 +85,7 @@ class PaymentIntents:
         path = "/v1/payment_intents"
         api.post(path, CreatePaymentIntent, returns=kind, references=_of_creation)(self.create)
         api.list(path, ListPaymentIntents, returns=kind)(self.list)
+        api.list(path + "/search", SearchParams, returns=kind)(self.search)
         api.get(path + "/{id}", NoParams, returns=kind)(self.retrieve)
         api.post(path + "/{id}", UpdatePaymentIntent, returns=kind, references=_of_update)(
             self.update
@@ -242,6 +245,21 @@ class PaymentIntents:
         read = source(self.payments, pick_payment)
         data = rendered_page(page, read, request.scope)
         return Reply(200, list_reply("/v1/payment_intents", data, has_more=page.has_more))
+
+    def search(self, request: Request[SearchParams]) -> Reply:
+        """Searches payments, newest first."""
+        read, scope = source(self.payments, pick_payment), request.scope
+        return Reply(
+            200,
+            search_reply(
+                "/v1/payment_intents/search",
+                request.params,
+                PAYMENT_INTENTS,
+                read=lambda query: self.documents.page(scope, "payment_intent", query),
+                render=lambda page: rendered_page(page, read, scope),
+                created_ms=lambda name: self._created_ms(name, scope),
+            ),
+        )
 
     def capture(self, request: Request[CapturePaymentIntent]) -> Reply:
         """Captures an authorized payment, in full or in part."""

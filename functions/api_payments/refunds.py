@@ -14,6 +14,7 @@ from shared.domain.payment import Charge, Payment, Refund, RefundStatus
 from shared.domain.ports import DocumentStore, PaymentStore
 from shared.domain.refund import check_refund
 from shared.domain.saga import REFUND
+from shared.domain.search import CHARGES
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import NoParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
@@ -25,6 +26,7 @@ from shared.edge.payments import (
     rendered_page,
     source,
 )
+from shared.edge.search import SearchParams, search_reply
 from shared.wire import payments as wire
 from shared.wire.errors import missing_reference, no_such
 
@@ -43,6 +45,7 @@ class Refunds:
         api.list("/v1/refunds", ListRefunds, returns="refund")(self.list_refunds)
         api.get("/v1/refunds/{id}", NoParams, returns="refund")(self.retrieve_refund)
         api.list("/v1/charges", ListCharges, returns="charge")(self.list_charges)
+        api.list("/v1/charges/search", SearchParams, returns="charge")(self.search_charges)
         api.get("/v1/charges/{id}", NoParams, returns="charge")(self.retrieve_charge)
 
     def create(self, request: Request[CreateRefund]) -> Reply:
@@ -154,6 +157,21 @@ class Refunds:
             page = self.documents.page(scope, collection, query)
         data = rendered_page(page, source(self.payments, pick_charge), scope)
         return Reply(200, list_reply("/v1/charges", data, has_more=page.has_more))
+
+    def search_charges(self, request: Request[SearchParams]) -> Reply:
+        """Searches charges, newest first."""
+        read, scope = source(self.payments, pick_charge), request.scope
+        return Reply(
+            200,
+            search_reply(
+                "/v1/charges/search",
+                request.params,
+                CHARGES,
+                read=lambda query: self.documents.page(scope, "charge", query),
+                render=lambda page: rendered_page(page, read, scope),
+                created_ms=lambda name: self._created_ms(name, Payment.charge, scope),
+            ),
+        )
 
     def _filtered(
         self, payment_intent: str | None, charge: str | None, scope: Scope

@@ -76,12 +76,12 @@ class ScopedDocuments:
 
     def query(self, kind: str, params: PageParams) -> PageQuery:
         """Turns list parameters into a query of this scope."""
+        return page_query(params, lambda name: self.created_ms(kind, name), noun=NOUNS[kind])
 
-        def created_ms(object_id: str) -> int | None:
-            document = self.find(kind, object_id)
-            return document.created_ms if document is not None else None
-
-        return page_query(params, created_ms, noun=NOUNS[kind])
+    def created_ms(self, kind: str, object_id: str) -> int | None:
+        """Tells when a document was created, a deleted one too; None when there is none."""
+        document = self.find(kind, object_id)
+        return document.created_ms if document is not None else None
 
     def in_order(self, object_ids: Sequence[str]) -> Sequence[Document]:
         """Reads documents in the order of their ids; those gone in the meantime are left out."""

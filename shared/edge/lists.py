@@ -1,5 +1,6 @@
 """Lists: cursors and bounds in, Stripe's list object out."""
 
+import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -72,8 +73,15 @@ def fitting(
         half = len(body["data"]) // 2
         data = body["data"][-half:] if backwards else body["data"][:half]
         body = {**body, "data": data, "has_more": True}
+        if "next_page" in body:
+            body["next_page"] = page_token(data[-1]["id"])
         text = render(body)
     return text
+
+
+def page_token(object_id: str) -> str:
+    """Names the page of a search that goes on behind an object."""
+    return base64.urlsafe_b64encode(object_id.encode()).decode()
 
 
 def _is_too_long(text: str) -> bool:
