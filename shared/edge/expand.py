@@ -15,16 +15,24 @@ LEVELS_MAX = 4
 PATHS_MAX = 50
 
 # By kind of object: the properties that hold an id, and the kind it names. A property inside a
-# hash is written with a dot.
+# hash is written with a dot. What nothing is kept of here, such as an application, is null.
 EXPANDABLE: Mapping[str, Mapping[str, str]] = {
     "balance_transaction": {"source": "charge"},
     "charge": {
+        "application": "application",
+        "application_fee": "application_fee",
         "balance_transaction": "balance_transaction",
         "customer": "customer",
         "failure_balance_transaction": "balance_transaction",
+        "on_behalf_of": "account",
+        "outcome.rule": "rule",
         "payment_intent": "payment_intent",
+        "payment_method_details.card.mandate": "mandate",
         "refunds.data": "refund",
         "review": "review",
+        "source_transfer": "transfer",
+        "transfer": "transfer",
+        "transfer_data.destination": "account",
     },
     "customer": {
         "default_source": "source",
@@ -32,17 +40,29 @@ EXPANDABLE: Mapping[str, Mapping[str, str]] = {
         "test_clock": "test_clock",
     },
     "payment_intent": {
+        "application": "application",
         "customer": "customer",
         "latest_charge": "charge",
+        "on_behalf_of": "account",
         "payment_method": "payment_method",
+        "payment_record": "payment_record",
         "review": "review",
+        "source": "source",
+        "transfer_data.destination": "account",
     },
-    "payment_method": {"customer": "customer"},
+    "payment_method": {
+        "card.generated_from.setup_attempt": "setup_attempt",
+        "customer": "customer",
+    },
     "refund": {
         "balance_transaction": "balance_transaction",
         "charge": "charge",
+        "customer": "customer",
         "failure_balance_transaction": "balance_transaction",
         "payment_intent": "payment_intent",
+        "payment_method": "payment_method",
+        "source_transfer_reversal": "transfer_reversal",
+        "transfer_reversal": "transfer_reversal",
     },
 }
 

@@ -304,6 +304,21 @@ def variants_of(model: type) -> frozenset[str]:
     return frozenset(objects & listed if listed else objects)
 
 
+def expandables(model: type, prefix: str = "") -> Iterator[str]:
+    """Tells which properties of a class hold an id or the object it names.
+
+    Of the types of payment methods, those of cards only.
+    """
+    for name, hint in fields_of(model).items():
+        options = hint.options if isinstance(hint, _Choice) else (hint,)
+        classes = [option for option in options if _is_class(option)]
+        is_other = name in variants_of(model) and name != "card"
+        if str in options and classes:
+            yield prefix + name
+        elif len(classes) == 1 and not is_other and not _kind(classes[0]):
+            yield from expandables(classes[0], f"{prefix}{name}.")
+
+
 def _listed(hint: Any) -> frozenset[str]:
     if isinstance(hint, _OneOf):
         return frozenset(hint.values)

@@ -1,15 +1,22 @@
 """The checker of answers, held against answers that are wrong in one way each."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from stripe._object_classes import get_object_class
 
+from shared.domain.announcements import announce_payment
+from shared.domain.events import Event
+from shared.domain.payment import Payment, apply
+from shared.edge.expand import EXPANDABLE
+from shared.wire.events import event_write
+from shared.wire.objects import event
 from tests.support.answers import answer_violations, check_answer
 from tests.support.live import check_live
-from tests.support.shapes import violations
-from tests.support.world import World
+from tests.support.shapes import expandables, violations
+from tests.support.world import CARD, World
 
 Json = dict[str, Any]
 
@@ -129,7 +136,7 @@ def test_page_has_its_fields_and_whole_objects() -> None:
 
 
 def test_event_tells_of_a_whole_object(paid: Json) -> None:
-    event: Json = {
+    told_of: Json = {
         "id": "evt_1",
         "object": "event",
         "account": None,
@@ -143,12 +150,12 @@ def test_event_tells_of_a_whole_object(paid: Json) -> None:
         "request": None,
         "type": "customer.deleted",
     }
-    assert violations(event) == []
-    assert violations({**event, "type": "customer.sold"}) == [
+    assert violations(told_of) == []
+    assert violations({**told_of, "type": "customer.sold"}) == [
         "event.type: unknown value 'customer.sold'"
     ]
-    assert violations({**event, "data": {"object": {"object": "balance"}}}) != []
-    assert violations({**event, "data": {"object": paid}}) == [
+    assert violations({**told_of, "data": {"object": {"object": "balance"}}}) != []
+    assert violations({**told_of, "data": {"object": paid}}) == [
         "event.data.object.latest_charge: is expanded, which nobody asked for"
     ]
 
@@ -194,3 +201,71 @@ def test_answer_of_a_running_platform_is_checked_unless_it_is_the_gateways() -> 
         )
     check_live("/v1/customers", b"", {"content-type": "application/json"}, '{"message": "no"}')
     check_live("/v1/ledger/export", "", {**headers, "content-type": "text/csv"}, "a,b")
+
+
+def test_events_of_a_payments_life_tell_of_whole_objects() -> None:
+    # given payments that were taken, held and captured, declined, given back in part and in vain
+    world = World()
+    merchant = world.merchant()
+    taken = world.pay(merchant).body["id"]
+    held = world.pay(merchant, capture_method="manual").body["id"]
+    world.call("POST", f"/v1/payment_intents/{held}/capture", merchant=merchant)
+    world.pay(merchant, payment_method="pm_card_chargeDeclined")
+    world.pay(merchant, payment_method="pm_card_authenticationRequired")
+    world.call("POST", "/v1/refunds", {"payment_intent": taken, "amount": 1}, merchant=merchant)
+    failing = {**CARD, "number": "4000000000005126"}
+    method = world.call(
+        "POST", "/v1/payment_methods", {"type": "card", "card": failing}, merchant=merchant
+    )
+    unlucky = world.pay(merchant, payment_method=method.body["id"]).body["id"]
+    world.call("POST", "/v1/refunds", {"payment_intent": unlucky}, merchant=merchant)
+    world.deliver_notices()
+    # when
+    told = [
+        event(event_write(announcement, 1, ["we_1"]).document)
+        for payment_id in world.database.payments
+        for before, after in states(world.payments.events(payment_id))
+        for announcement in announce_payment(before, after)
+    ]
+    # then
+    kinds = {body["type"] for body in told}
+    assert {"charge.failed", "refund.failed", "charge.captured", "charge.refunded"} <= kinds
+    assert [line for body in told for line in violations(body)] == []
+
+
+def states(events: Sequence[Event]) -> list[tuple[Payment | None, Payment]]:
+    made: list[tuple[Payment | None, Payment]] = []
+    before: Payment | None = None
+    for change in events:
+        after = apply(before, change)
+        made.append((before, after))
+        before = after
+    return made
+
+
+@pytest.mark.parametrize("kind", sorted(EXPANDABLE))
+def test_every_property_that_stripe_expands_can_be_expanded(kind: str) -> None:
+    known = set(expandables(get_object_class("V1", kind)))
+    assert known <= EXPANDABLE[kind].keys()
+    assert EXPANDABLE[kind].keys() - known <= {"refunds.data"}
+
+
+def test_four_levels_are_expanded_through_a_list() -> None:
+    # given
+    world = World()
+    merchant = world.merchant()
+    world.pay(merchant)
+    path = "data.latest_charge.balance_transaction.source"
+    # when
+    answer = world.call("GET", "/v1/payment_intents", {"expand": [path]}, merchant=merchant)
+    # then
+    charge = answer.body["data"][0]["latest_charge"]
+    assert charge["balance_transaction"]["source"] == {
+        **charge,
+        "balance_transaction": charge["balance_transaction"]["id"],
+    }
+    assert violations(answer.body, expanded=[path]) == []
+    # and what nothing is kept of is null, not refused
+    nothing = {"expand": ["data.on_behalf_of", "data.latest_charge.transfer_data.destination"]}
+    answer = world.call("GET", "/v1/payment_intents", nothing, merchant=merchant)
+    assert answer.body["data"][0]["latest_charge"]["transfer_data"] is None
