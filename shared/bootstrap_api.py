@@ -38,13 +38,13 @@ def ports(sources: Mapping[str, Source] | None = None) -> ApiPorts:
     )
 
 
-@functools.cache
 def _limiter() -> RateLimiter:
-    store = DynamoBucketStore(_limits_client, bootstrap.settings()["IDEMPOTENCY_TABLE"])
+    store = DynamoBucketStore(
+        functools.cache(_limits_client), bootstrap.settings()["IDEMPOTENCY_TABLE"]
+    )
     return RateLimiter(store, bootstrap.clock())
 
 
-@functools.cache
 def _limits_client() -> "DynamoDBClient":
     """Returns a client that gives up early, made when the first chunk of requests is told of."""
     config = Config(

@@ -16,12 +16,15 @@ from functions.api_events import handler as api_events
 from shared import bootstrap
 from shared.adapters.dynamodb_documents import DynamoDocumentStore
 from shared.domain.documents import Document
+from shared.edge import api
 from shared.edge.auth import key_record_id
 from tests.support.aws import REGION, create_table
 from tests.support.documents import audited
+from tests.support.logs import recorded_logger
 
 EVENTS = Path(__file__).parents[2] / "events"
 SECRET = "sk_test_SampleKeyOfTheDemoMerchant"
+SLOW = "sk_test_KeyOfAMerchantWithLimits"
 
 
 @pytest.fixture
@@ -60,6 +63,11 @@ def _forget_composition() -> None:
 
 
 def _with_key(documents: DynamoDocumentStore) -> DynamoDocumentStore:
+    _put_key(documents, SECRET)
+    return documents
+
+
+def _put_key(documents: DynamoDocumentStore, secret: str, **facts: Any) -> None:
     data = {
         "account": "acct_1",
         "livemode": False,
@@ -67,9 +75,10 @@ def _with_key(documents: DynamoDocumentStore) -> DynamoDocumentStore:
         "home_region": REGION,
         "expires_at_s": None,
         "revoked": False,
+        **facts,
     }
     key = Document(
-        key_record_id(SECRET),
+        key_record_id(secret),
         "api_key",
         "acct_1",
         livemode=False,
@@ -78,7 +87,6 @@ def _with_key(documents: DynamoDocumentStore) -> DynamoDocumentStore:
         data=data,
     )
     documents.commit([audited(key)])
-    return documents
 
 
 def invoke(handler: Callable[[dict[str, Any], object], dict[str, Any]], name: str) -> Any:
@@ -125,3 +133,36 @@ def test_api_default_sample_event_is_404() -> None:
     assert answer["statusCode"] == 404
     message = "Unrecognized request URL (GET: /v1/subscriptions)."
     assert json.loads(answer["body"])["error"]["message"] == message
+
+
+def test_api_default_over_the_accounts_limit_is_429_in_every_environment(
+    documents: DynamoDocumentStore,
+) -> None:
+    # given: one request a second, told of by fives
+    _put_key(documents, SLOW, limits={"requests_per_s": 1})
+    event = json.loads((EVENTS / "api_default.json").read_text())
+    event["headers"] = {**event["headers"], "authorization": f"Bearer {SLOW}"}
+    # when
+    statuses = [api_default.handler(event, None)["statusCode"] for _ in range(6)]
+    # then
+    assert statuses == [404] * 5 + [429]
+    _forget_composition()
+    elsewhere = [api_default.handler(event, None)["statusCode"] for _ in range(6)]
+    assert elsewhere == statuses
+
+
+def test_api_default_names_the_key_in_its_log_and_shows_nothing_of_it(
+    documents: DynamoDocumentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    log, stream = recorded_logger()
+    monkeypatch.setattr(api, "logger", log)
+    _put_key(documents, SLOW)
+    event = json.loads((EVENTS / "api_default.json").read_text())
+    event["headers"] = {**event["headers"], "authorization": f"Bearer {SLOW}"}
+    # when
+    api_default.handler(event, None)
+    # then
+    line = json.loads(stream.getvalue())
+    assert line["key"] == f"key:{key_record_id(SLOW).removeprefix('KEY#')[:16]}"
+    assert SLOW not in stream.getvalue()
