@@ -1,5 +1,6 @@
 """Webhooks as a merchant's server receives them."""
 
+import json
 import queue
 import socket
 import threading
@@ -14,6 +15,7 @@ import stripe
 from tests.e2e.conftest import Platform
 from tests.support.live import WAIT_S_MAX, eventually
 from tests.support.loopback import Received, Reply, serve
+from tests.support.shapes import violations
 
 pytestmark = pytest.mark.e2e
 
@@ -48,10 +50,11 @@ class Endpoint:
 
 
 def verified(request: Received, secret: str) -> stripe.Event:
-    """Reads a delivery as the documentation tells merchants to."""
+    """Reads a delivery as the documentation tells merchants to; it tells of a whole object."""
     event: stripe.Event = stripe.Webhook.construct_event(
         request.body, request.headers["stripe-signature"], secret
     )
+    assert violations(json.loads(request.body)) == []
     return event
 
 
