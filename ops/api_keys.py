@@ -18,7 +18,7 @@ from shared.domain.documents import (
     Scope,
 )
 from shared.domain.ports import DocumentStore, Entropy
-from shared.edge.auth import ACTOR_LENGTH, KeyKind, key_record_id
+from shared.edge.auth import ApiKey, KeyKind, key_record_id
 from shared.edge.permissions import Access
 
 SECRET_LENGTH = 48
@@ -28,7 +28,6 @@ OVERLAP_MAX_S = 7 * 24 * 60 * 60
 # Of an account and mode: what changes them all is one transaction.
 USABLE_MAX = 20
 _PREFIXES: Mapping[KeyKind, str] = {"secret": "sk", "publishable": "pk", "restricted": "rk"}
-_RECORD_PREFIX = "KEY#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +83,12 @@ def mode_of(livemode: bool) -> str:  # noqa: FBT001 - the one fact it is about
 
 def name_of(key: Document) -> str:
     """Names a key as the audit records and logs of what it did name it."""
-    return f"key:{key.id.removeprefix(_RECORD_PREFIX)[:ACTOR_LENGTH]}"
+    return ApiKey.of(key).actor
 
 
 def is_usable(key: Document, now_ms: int) -> bool:
     """Tells whether a key opens anything."""
-    expires_at_s = key.data["expires_at_s"]
-    is_over = expires_at_s is not None and expires_at_s * 1000 <= now_ms
-    return not (key.data["revoked"] or is_over)
+    return ApiKey.of(key).is_usable(now_ms)
 
 
 def keys_of(store: DocumentStore, scope: Scope) -> tuple[Document, ...]:

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from shared.domain.documents import Document, Scope
 from shared.domain.limits import Limits
@@ -18,7 +18,7 @@ from shared.wire.errors import RequestError
 CACHE_TTL_MS = 30_000
 CACHE_KEYS_MAX = 1_000
 # Tells keys apart, and says nothing about a key: the hash is of 32 random characters or so.
-ACTOR_LENGTH = 16
+_ACTOR_LENGTH = 16
 _RECORD_PREFIX = "KEY#"
 
 KeyKind = Literal["secret", "publishable", "restricted"]
@@ -42,8 +42,8 @@ class ApiKey:
     the key's SHA-256, and who sends guesses does not control how far its digest agrees with one.
 
     Args: actor: names the key in the records of what it did, and opens nothing. expires_at_s:
-    epoch seconds, or None for never. permissions: of a
-    restricted key, by resource family; what is not named is refused. limits: of its account.
+    epoch seconds, or None for never. permissions: of a restricted key, by resource family; what is
+    not named is refused. limits: of its account.
     """
 
     actor: str
@@ -55,6 +55,30 @@ class ApiKey:
     revoked: bool
     limits: Limits
     permissions: Mapping[str, Access] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: Document) -> Self:
+        """Reads the record of a key."""
+        data = record.data
+        digest = record.id.removeprefix(_RECORD_PREFIX)
+        return cls(
+            actor=f"key:{digest[:_ACTOR_LENGTH]}",
+            account=data["account"],
+            livemode=data["livemode"],
+            kind=data["kind"],
+            home_region=data["home_region"],
+            expires_at_s=data.get("expires_at_s"),
+            revoked=bool(data.get("revoked")),
+            limits=Limits.of(data.get("limits"), livemode=data["livemode"]),
+            permissions={
+                name: Access(level) for name, level in data.get("permissions", {}).items()
+            },
+        )
+
+    def is_usable(self, now_ms: int) -> bool:
+        """Tells whether the key opens anything: neither revoked nor over."""
+        is_over = self.expires_at_s is not None and self.expires_at_s * 1000 <= now_ms
+        return not (self.revoked or is_over)
 
     def may(self, permission: Permission) -> bool:
         """Tells whether the key may be used for an operation."""
@@ -94,25 +118,9 @@ class KeyDirectory:
             return None
         while len(self._known) >= CACHE_KEYS_MAX:
             del self._known[next(iter(self._known))]
-        key = _key_of(document)
+        key = ApiKey.of(document)
         self._known[record_id] = (now_ms + CACHE_TTL_MS, key)
         return key
-
-
-def _key_of(document: Document) -> ApiKey:
-    data = document.data
-    digest = document.id.removeprefix(_RECORD_PREFIX)
-    return ApiKey(
-        actor=f"key:{digest[:ACTOR_LENGTH]}",
-        account=data["account"],
-        livemode=data["livemode"],
-        kind=data["kind"],
-        home_region=data["home_region"],
-        expires_at_s=data.get("expires_at_s"),
-        revoked=bool(data.get("revoked")),
-        limits=Limits.of(data.get("limits"), livemode=data["livemode"]),
-        permissions={name: Access(level) for name, level in data.get("permissions", {}).items()},
-    )
 
 
 def authenticate(
@@ -131,7 +139,7 @@ def authenticate(
         raise RequestError(
             f"Invalid API Key provided: {_redacted(secret)}", status=401, headers=_CHALLENGE
         )
-    if key.revoked or (key.expires_at_s is not None and key.expires_at_s * 1000 <= now_ms):
+    if not key.is_usable(now_ms):
         raise RequestError(
             f"Expired API Key provided: {_redacted(secret)}", status=401, code="api_key_expired"
         )
