@@ -75,37 +75,37 @@ def source(payments: PaymentStore, pick: Pick) -> Source:
     """Makes the source of one kind of object."""
 
     def read(object_ids: Sequence[str], scope: Scope) -> Mapping[str, Json]:
-        owners = {object_id: owner(object_id) for object_id in object_ids}
-        loaded = payments.load_many([name for name in dict.fromkeys(owners.values()) if name])
-        found: dict[str, Json] = {}
-        for object_id, name in owners.items():
-            payment = in_scope(loaded.get(name or ""), scope)
-            rendered = pick(payment, object_id) if payment else None
-            if rendered is not None:
-                found[object_id] = rendered
-        return found
+        owned = _owners(payments, object_ids, scope)
+        rendered = {object_id: pick(payment, object_id) for object_id, payment in owned.items()}
+        return {object_id: body for object_id, body in rendered.items() if body is not None}
 
     return read
+
+
+def _owners(payments: PaymentStore, ids: Sequence[str], scope: Scope) -> dict[str, Payment]:
+    """Reads the scope's payments that ids belong to, by these ids."""
+    names = {object_id: owner(object_id) for object_id in ids}
+    loaded = payments.load_many([name for name in dict.fromkeys(names.values()) if name])
+    return {
+        object_id: payment
+        for object_id, name in names.items()
+        if (payment := in_scope(loaded.get(name or ""), scope)) is not None
+    }
 
 
 def find_transactions(
     payments: PaymentStore, journals: LedgerStore, ids: Sequence[str], scope: Scope
 ) -> dict[str, tuple[BalanceTransaction, Payment]]:
     """Reads balance transactions with their payments, by id, strongly consistent."""
-    owners = {object_id: owner(object_id) for object_id in ids}
-    loaded = payments.load_many([name for name in dict.fromkeys(owners.values()) if name])
-    owned = {
-        object_id: payment
-        for object_id, name in owners.items()
-        if (payment := in_scope(loaded.get(name or ""), scope)) is not None
-    }
+    owned = _owners(payments, ids, scope)
+    subjects = {payment.id: payment for payment in owned.values()}
     wanted = [name for object_id, payment in owned.items() for name in parts(payment, object_id)]
-    made = {t.id: t for t in made_transactions(loaded, read_journals(journals, wanted))}
+    made = {t.id: t for t in made_transactions(subjects, read_journals(journals, wanted))}
     for object_id, payment in owned.items():
         # What is neither a charge's nor a refund's is found in the payment's whole history.
         if object_id not in made:
             history = journals.of_subject(payment.id)
-            made |= {t.id: t for t in made_transactions(loaded, history)}
+            made |= {t.id: t for t in made_transactions(subjects, history)}
     return {object_id: (made[object_id], owned[object_id]) for object_id in owned.keys() & made}
 
 
