@@ -174,13 +174,7 @@ def account_balance(name: str, held: Balance) -> Json:
     return {
         "object": "ledger.account_balance",
         "account": name,
-        "credits": held.credits_minor,
-        "currency": currency_of(name),
-        "debits": held.debits_minor,
-        "net": held.net_minor,
-        "pending_credits": held.pending_credits_minor,
-        "pending_debits": held.pending_debits_minor,
-        "pending_net": held.pending_net_minor,
+        **_sums(held, currency_of(name)),
     }
 
 
@@ -189,18 +183,19 @@ def totals(balances: Mapping[str, Balance]) -> list[Json]:
     sums: dict[str, Balance] = {}
     for name, held in balances.items():
         sums[currency_of(name)] = sums.get(currency_of(name), Balance()) + held
-    return [
-        {
-            "credits": total.credits_minor,
-            "currency": code,
-            "debits": total.debits_minor,
-            "net": total.net_minor,
-            "pending_credits": total.pending_credits_minor,
-            "pending_debits": total.pending_debits_minor,
-            "pending_net": total.pending_net_minor,
-        }
-        for code, total in sorted(sums.items())
-    ]
+    return [_sums(total, code) for code, total in sorted(sums.items())]
+
+
+def _sums(held: Balance, currency: str) -> Json:
+    return {
+        "credits": held.credits_minor,
+        "currency": currency,
+        "debits": held.debits_minor,
+        "net": held.net_minor,
+        "pending_credits": held.pending_credits_minor,
+        "pending_debits": held.pending_debits_minor,
+        "pending_net": held.pending_net_minor,
+    }
 
 
 def checkpoint(signed: SignedCheckpoint) -> Json:
