@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import StringConstraints
 
 from functions.api_ledger.stores import Stores, book_name
-from functions.api_ledger.windows import NEWEST, cut
+from functions.api_ledger.windows import NEWEST, cut, is_within
 from shared.domain.audit import AuditRecord
 from shared.domain.audit_trail import payment_changes
 from shared.domain.documents import Scope
@@ -23,8 +23,7 @@ from shared.domain.pages import BookPage, Listed
 from shared.domain.reading import BookReader, Position, Window
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import PageParams
-from shared.edge.lists import list_reply, one_cursor
-from shared.wire.errors import missing_reference
+from shared.edge.lists import cursors, list_reply, one_cursor
 
 _URL = "/v1/ledger/audit_log"
 _NOUN = "audit record"
@@ -81,61 +80,53 @@ class AuditLog:
             found = payment_changes(self.stores.events.signed_events(entity))
             records = [record for record in reversed(found) if _is_seen(record, scope)]
             return cut(records, params, lambda record: record.change.id, noun=_NOUN)
-        before, after = (
-            self._version(cursor, name, entity, scope)
-            for cursor, name in (
-                (params.starting_after, "starting_after"),
-                (params.ending_before, "ending_before"),
-            )
+        older_than, newer_than = cursors(
+            params, lambda cursor: self._version(cursor, entity, scope), noun=_NOUN
         )
         records = [
             record
             for record in self.stores.changes.of_entity(
-                entity, params.limit + 1, before_version=before, after_version=after
+                entity, params.limit + 1, before_version=older_than, after_version=newer_than
             )
             if _is_seen(record, scope)
         ]
-        kept = records[-params.limit :] if after is not None else records[: params.limit]
+        is_back = newer_than is not None
+        kept = records[-params.limit :] if is_back else records[: params.limit]
         return kept, len(records) > params.limit
 
-    def _version(self, cursor: str | None, param: str, entity: str, scope: Scope) -> int | None:
-        if cursor is None:
-            return None
+    def _version(self, cursor: str, entity: str, scope: Scope) -> int | None:
         record = self._find(cursor, scope)
         if record is None or record.change.entity != entity:
-            raise missing_reference(_NOUN, cursor, param)
+            return None
         return record.change.version
 
     def _of_book(self, request: Request[ListAuditLog]) -> tuple[Sequence[AuditRecord], bool]:
         params, scope = request.params, request.scope
         from_ms, to_ms = _bounds_ms(params.month)
         book = self.stores.book(scope)
+        after, before = cursors(
+            params, lambda cursor: self._position(book, cursor, scope), noun=_NOUN
+        )
         window = Window(
             limit=params.limit,
-            after=self._position(book, params.starting_after, "starting_after", scope),
-            before=self._position(book, params.ending_before, "ending_before", scope),
+            after=after,
+            before=before,
             from_ms=from_ms,
             to_ms=to_ms,
         )
 
         def is_wanted(row: _Row) -> bool:
             sealed_ms, listed = row
-            return listed.kind in _AUDITED and (
-                from_ms is None or to_ms is None or from_ms <= sealed_ms <= to_ms
-            )
+            return listed.kind in _AUDITED and is_within(sealed_ms, window)
 
         found = book.lines(window, _rows, is_wanted)
         return self._load([listed for _, (_, listed) in found.lines]), found.has_more
 
-    def _position(
-        self, book: BookReader, cursor: str | None, param: str, scope: Scope
-    ) -> Position | None:
+    def _position(self, book: BookReader, cursor: str, scope: Scope) -> Position | None:
         """Finds the place of a record; one that is not sealed yet is the newest."""
-        if cursor is None:
-            return None
         record = self._find(cursor, scope)
         if record is None:
-            raise missing_reference(_NOUN, cursor, param)
+            return None
         wanted = (_kind(record.change.entity), cursor)
         found = book.find(
             record.change.entity,

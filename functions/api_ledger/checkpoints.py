@@ -7,9 +7,9 @@ from shared.domain.checkpoints import CheckpointLog
 from shared.domain.evidence import SignedCheckpoint
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import NoParams
-from shared.edge.lists import list_reply, one_cursor
+from shared.edge.lists import cursors, list_reply
 from shared.wire import ledger as wire
-from shared.wire.errors import missing_reference, no_such
+from shared.wire.errors import no_such
 
 NOUN = "checkpoint"
 PATH = "/v1/ledger/checkpoints"
@@ -37,29 +37,22 @@ class Checkpoints:
     def list_checkpoints(self, request: Request[ListCheckpoints]) -> Reply:
         """Lists checkpoints, newest first."""
         params = request.params
-        one_cursor(params)
+        after, before = cursors(params, self._find, noun=NOUN)
         newest = self.log.newest()
         last = newest.checkpoint.number if newest else 0
         # Numbers have no gaps, so a page is a range of them.
-        if params.ending_before is not None:
-            first = self._number(params.ending_before, "ending_before") + 1
+        if before is not None:
+            first = before.checkpoint.number + 1
             beyond = min(first + params.limit, last + 1)
             has_more = beyond <= last
         else:
-            cursor = params.starting_after
-            beyond = last + 1 if cursor is None else self._number(cursor, "starting_after")
+            beyond = last + 1 if after is None else after.checkpoint.number
             first = max(beyond - params.limit, 1)
             has_more = first > 1
         count = max(beyond - first, 0)
         found = self.log.page(first - 1, count) if count else ()
         data = [wire.checkpoint(signed) for signed in reversed(found)]
         return Reply(200, list_reply(PATH, data, has_more=has_more))
-
-    def _number(self, cursor: str, param: str) -> int:
-        found = self._find(cursor)
-        if found is None:
-            raise missing_reference(NOUN, cursor, param)
-        return found.checkpoint.number
 
     def _find(self, cursor: str) -> SignedCheckpoint | None:
         is_number = cursor.isascii() and cursor.isdecimal() and len(cursor) <= DIGITS_MAX

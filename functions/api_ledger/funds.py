@@ -6,7 +6,7 @@ from typing import Any
 
 from functions.api_ledger.models import ListBalanceTransactions
 from functions.api_ledger.stores import Stores, book_name
-from functions.api_ledger.windows import NEWEST, bounds_ms, cut, window
+from functions.api_ledger.windows import NEWEST, cut, is_within, window
 from shared.domain import accounts
 from shared.domain.accounts import account_type
 from shared.domain.balance_transactions import (
@@ -113,15 +113,14 @@ class Funds:
             return [], False
         history = self.stores.journals.of_subject(payment.id)
         made = made_transactions({payment.id: payment}, history)
-        from_ms, to_ms = bounds_ms(params)
+        bounds = window(params, lambda _: NEWEST, noun=NOUN)
         wanted = [
             transaction
             for transaction in reversed(made)
             if transaction.source == params.source
             and params.currency in {None, transaction.currency}
             and params.type in {None, transaction.type}
-            and (from_ms is None or transaction.created_ms >= from_ms)
-            and (to_ms is None or transaction.created_ms <= to_ms)
+            and is_within(transaction.created_ms, bounds)
         ]
         page, has_more = cut(wanted, params, lambda transaction: transaction.id, noun=NOUN)
         return [render_transaction(transaction, payment) for transaction in page], has_more
@@ -135,8 +134,7 @@ class Funds:
             lambda row: (
                 params.currency in {None, row.currency}
                 and params.type in {None, type_of(row.journal_id)}
-                and (wanted.from_ms is None or row.at_ms >= wanted.from_ms)
-                and (wanted.to_ms is None or row.at_ms <= wanted.to_ms)
+                and is_within(row.at_ms, wanted)
             ),
         )
         return self._rendered([row for _, row in lines.lines]), lines.has_more
@@ -160,12 +158,11 @@ class Funds:
         if found is None:
             return None
         made, _ = found
-        journal = self.stores.journals.get_many([made.journal_id])[made.journal_id]
         place = self.stores.book(scope).find(
-            journal.subject,
-            journal.posted_at_ms,
+            made.subject,
+            made.created_ms,
             rows,
-            lambda row: (row.journal_id, row.currency) == (journal.id, made.currency),
+            lambda row: (row.journal_id, row.currency) == (made.journal_id, made.currency),
         )
         return place or NEWEST
 

@@ -6,8 +6,7 @@ from typing import TypeVar
 from functions.api_ledger.models import SECOND_MAX
 from shared.domain.reading import Position, Window
 from shared.edge.fields import ListParams, PageParams
-from shared.edge.lists import created_bounds_ms, one_cursor
-from shared.wire.errors import missing_reference
+from shared.edge.lists import created_bounds_ms, cursors
 
 T = TypeVar("T")
 
@@ -23,23 +22,14 @@ def window(params: ListParams, find: Callable[[str], Position | None], *, noun: 
     noun: what is listed, as in "No such journal".
     Raises: RequestError when both cursors are given; RejectedError when one names nothing.
     """
-    one_cursor(params)
-    from_ms, to_ms = bounds_ms(params)
+    after, before = cursors(params, find, noun=noun)
+    from_ms, to_ms = _bounds_ms(params)
     return Window(
         limit=params.limit,
-        after=_position(params.starting_after, find, noun, "starting_after"),
-        before=_position(params.ending_before, find, noun, "ending_before"),
+        after=after,
+        before=before,
         from_ms=from_ms,
         to_ms=to_ms,
-    )
-
-
-def bounds_ms(params: ListParams) -> tuple[int | None, int | None]:
-    """Returns the bounds of a creation time that keys can hold, inclusive."""
-    first, last = created_bounds_ms(params.created)
-    return (
-        None if first is None else min(max(first, 0), _MS_MAX),
-        None if last is None else min(max(last, 0), _MS_MAX),
     )
 
 
@@ -56,30 +46,19 @@ def cut(
 
     Returns: the page, and whether there are more in the direction asked for.
     """
-    one_cursor(params)
-    ids = [id_of(item) for item in items]
-
-    def index(cursor: str, param: str) -> int:
-        if cursor not in ids:
-            raise missing_reference(noun, cursor, param)
-        return ids.index(cursor)
-
-    if params.ending_before is not None:
-        rest = items[: index(params.ending_before, "ending_before")]
+    places = {id_of(item): place for place, item in enumerate(items)}
+    after, before = cursors(params, places.get, noun=noun)
+    if before is not None:
+        rest = items[:before]
         return list(rest[-params.limit :]), len(rest) > params.limit
-    start = 0
-    if params.starting_after is not None:
-        start = index(params.starting_after, "starting_after") + 1
-    rest = items[start:]
+    rest = items if after is None else items[after + 1 :]
     return list(rest[: params.limit]), len(rest) > params.limit
 
 
-def _position(
-    cursor: str | None, find: Callable[[str], Position | None], noun: str, param: str
-) -> Position | None:
-    if cursor is None:
-        return None
-    position = find(cursor)
-    if position is None:
-        raise missing_reference(noun, cursor, param)
-    return position
+def _bounds_ms(params: ListParams) -> tuple[int | None, int | None]:
+    """Returns the bounds of a creation time that keys can hold, inclusive."""
+    first, last = created_bounds_ms(params.created)
+    return (
+        None if first is None else min(max(first, 0), _MS_MAX),
+        None if last is None else min(max(last, 0), _MS_MAX),
+    )

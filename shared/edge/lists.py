@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.domain.documents import PageQuery
 from shared.edge.fields import CreatedRange, ListParams, PageParams
@@ -11,6 +11,8 @@ from shared.wire.errors import RequestError, missing_reference
 
 # Lambda answers with at most 6 MB of JSON, in which the body is one escaped string.
 ANSWER_BYTES_MAX = 5_500_000
+
+T = TypeVar("T")
 
 # Tells when an object of the request's scope was created, in ms, or None when there is none.
 Cursor = Callable[[str], int | None]
@@ -22,16 +24,43 @@ def page_query(params: PageParams, cursor: Cursor, *, noun: str) -> PageQuery:
     Args: noun: what is listed, as in "No such customer".
     Raises: RequestError when both cursors are given, RejectedError when one names nothing.
     """
-    one_cursor(params)
+
+    def row(object_id: str) -> tuple[int, str] | None:
+        created_ms = cursor(object_id)
+        return None if created_ms is None else (created_ms, object_id)
+
+    after, before = cursors(params, row, noun=noun)
     created = params.created if isinstance(params, ListParams) else None
     from_ms, to_ms = created_bounds_ms(created)
     return PageQuery(
         limit=params.limit,
-        after=_position(params.starting_after, cursor, noun, "starting_after"),
-        before=_position(params.ending_before, cursor, noun, "ending_before"),
+        after=after,
+        before=before,
         created_from_ms=from_ms,
         created_to_ms=to_ms,
     )
+
+
+def cursors(
+    params: PageParams, find: Callable[[str], T | None], *, noun: str
+) -> tuple[T | None, T | None]:
+    """Finds what a list goes on behind, and what it ends before.
+
+    Args: find: what a cursor names, None where there is no such object. noun: what is listed.
+    Raises: RequestError when both cursors are given, RejectedError when one names nothing.
+    """
+    one_cursor(params)
+
+    def found(cursor: str | None, param: str) -> T | None:
+        if cursor is None:
+            return None
+        named = find(cursor)
+        if named is None:
+            raise missing_reference(noun, cursor, param)
+        return named
+
+    after = found(params.starting_after, "starting_after")
+    return after, found(params.ending_before, "ending_before")
 
 
 def one_cursor(params: PageParams) -> None:
@@ -91,14 +120,3 @@ def _is_too_long(text: str) -> bool:
 
 def _next(second: int | None) -> int | None:
     return None if second is None else second + 1
-
-
-def _position(
-    object_id: str | None, cursor: Cursor, noun: str, param: str
-) -> tuple[int, str] | None:
-    if object_id is None:
-        return None
-    created_ms = cursor(object_id)
-    if created_ms is None:
-        raise missing_reference(noun, object_id, param)
-    return created_ms, object_id
