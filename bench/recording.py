@@ -32,8 +32,6 @@ WRITE_UNIT_BYTES = 1024
 READ_UNIT_BYTES = 4096
 # A transaction writes each item twice: prepare and commit.
 TRANSACTION_FACTOR = 2
-# The attributes that put a snapshot into the index of what is due; see dynamodb_payments.
-_INDEXED = ("due_shard", "due_at")
 
 Item = Mapping[str, Any]
 Form = Mapping[str, str]
@@ -157,6 +155,7 @@ def _index_writes(before: Item, after: Item) -> int:
 
 
 def _index_entry(item: Item) -> tuple[str, str] | None:
+    """Returns what puts a snapshot into the index of what is due; see dynamodb_payments."""
     return (item["due_shard"]["S"], item["due_at"]["N"]) if "due_shard" in item else None
 
 

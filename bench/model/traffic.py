@@ -46,7 +46,6 @@ class Outcome:
     """What became of the payments that were offered.
 
     Args: attempts: requests, of which `conflicts` and `throttles` were refused. throttled: by key.
-    small_failed: payments that failed of merchants other than the largest ten.
     """
 
     offered: int = 0
