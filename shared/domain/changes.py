@@ -89,14 +89,6 @@ def replay(events: Iterable[Event]) -> tuple[Payment, tuple[Journal, ...]]:
     return payment, tuple(journals)
 
 
-def advance(
-    before: Payment | None, payment_id: str, drafts: Sequence[Draft], context: Context
-) -> tuple[Payment, tuple[Event, ...]]:
-    """Returns the state after some drafts, and their events."""
-    steps = _steps(before, payment_id, drafts, context)
-    return steps[-1].after, tuple(step.event for step in steps)
-
-
 @dataclass(frozen=True, slots=True)
 class _Step:
     before: Payment | None

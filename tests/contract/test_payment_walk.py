@@ -12,10 +12,10 @@ from shared.adapters.dynamodb_walk import DynamoPaymentWalk
 from shared.adapters.memory import MemoryClock, MemoryDatabase, MemoryPaymentStore
 from shared.adapters.memory_signer import MemorySigner
 from shared.adapters.memory_walk import MemoryPaymentWalk
-from shared.domain.changes import Context, PaymentChange, advance
+from shared.domain.changes import Context, PaymentChange
 from shared.domain.ports import PaymentStore, PaymentWalk
 from tests.support.aws import REGION, create_payment_tables, create_table
-from tests.support.payments import AUTHORIZED, CAPTURED, CONFIRMED, CREATED
+from tests.support.payments import AUTHORIZED, CAPTURED, CONFIRMED, CREATED, advance
 
 PAGES_MAX = 100
 

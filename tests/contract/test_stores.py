@@ -30,7 +30,7 @@ from shared.adapters.memory import (
 )
 from shared.adapters.memory_signer import MemorySigner
 from shared.domain.authorization import created_entries
-from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.changes import Context, Draft, PaymentChange
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
 from shared.domain.errors import KeyInUseError, VersionConflictError
 from shared.domain.events import EventType
@@ -48,7 +48,7 @@ from shared.domain.ports import (
 from shared.domain.postings import Operation, post
 from tests.support.aws import REGION, create_payment_tables
 from tests.support.documents import audited
-from tests.support.payments import CHARGE_ID, CONFIRMED, CREATED, DECLINED, PAYMENT_ID
+from tests.support.payments import CHARGE_ID, CONFIRMED, CREATED, DECLINED, PAYMENT_ID, advance
 
 SCOPE = Scope("acct_1", livemode=False)
 SESSION = boto3.session.Session()  # one for all, because it parses the service's model

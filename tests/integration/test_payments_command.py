@@ -14,7 +14,7 @@ from moto import mock_aws
 from ops import payments, stages
 from shared.adapters.dynamodb_payments import DynamoDueIndex
 from shared.adapters.memory import MemoryClock, MemoryDatabase, MemoryPaymentStore
-from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.changes import Context, Draft, PaymentChange
 from shared.domain.errors import VersionConflictError
 from shared.domain.events import EventType
 from shared.domain.payment import Payment
@@ -34,6 +34,7 @@ from tests.support.payments import (
     REFUND_PENDING,
     REFUND_REQUESTED,
     SETTLED,
+    advance,
 )
 
 HOME, OTHER = "us-east-1", "eu-west-1"

@@ -19,13 +19,21 @@ from shared.adapters.memory import MemoryClock
 from shared.adapters.memory_signer import MemorySigner
 from shared.adapters.sqs import SqsDeadLetters
 from shared.domain.audit_trail import created
-from shared.domain.changes import Draft, PaymentChange, advance
+from shared.domain.changes import Draft, PaymentChange
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
 from shared.domain.errors import TransientError
 from shared.domain.payment import Payment
 from tests.support.aws import REGION, create_table
 from tests.support.logs import recorded_logger
-from tests.support.payments import AUTHORIZED, CONFIRMED, CONTEXT, CREATED, PAYMENT_ID, SETTLED
+from tests.support.payments import (
+    AUTHORIZED,
+    CONFIRMED,
+    CONTEXT,
+    CREATED,
+    PAYMENT_ID,
+    SETTLED,
+    advance,
+)
 
 SCOPE = Scope("acct_1", livemode=False)
 STATE_KEY = {"pk": {"S": PAYMENT_ID}, "sk": {"S": "STATE"}}

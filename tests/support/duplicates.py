@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.changes import Context, Draft, PaymentChange, advance
+from shared.domain.changes import Context, Draft, PaymentChange
 from shared.domain.duplicates import WINDOW_MS
 from shared.domain.payment import Payment
-from tests.support.payments import AUTHORIZED, CAPTURED, CARD, CONFIRMED, CREATED
+from tests.support.payments import AUTHORIZED, CAPTURED, CARD, CONFIRMED, CREATED, advance
 
 NOON_MS = 1_790_000_000_000
 HELD: tuple[Draft, ...] = (AUTHORIZED,)

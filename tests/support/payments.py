@@ -1,9 +1,10 @@
 """Payments in the states that tests start from."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from shared.domain.changes import Context, Draft, advance
-from shared.domain.events import EventType
+from shared.domain.changes import Context, Draft, change
+from shared.domain.events import Event, EventType
 from shared.domain.payment import Payment
 
 PAYMENT_ID = "pi_0000000000000000000000aB"
@@ -112,6 +113,14 @@ def refund_ended(event_type: EventType, failure_reason: str | None = None) -> Dr
         "failure_reason": failure_reason,
     }
     return event_type, data
+
+
+def advance(
+    before: Payment | None, payment_id: str, drafts: Sequence[Draft], context: Context
+) -> tuple[Payment, tuple[Event, ...]]:
+    """Returns the state after some drafts, and their events."""
+    made = change(before, drafts, context, payment_id)
+    return made.payment, made.events
 
 
 def after(before: Payment | None, *drafts: Draft) -> Payment:

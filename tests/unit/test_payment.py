@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.changes import Context, PaymentChange, advance
+from shared.domain.changes import Context, PaymentChange
 from shared.domain.errors import InvariantError
 from shared.domain.events import Event, EventType
 from shared.domain.payment import (
@@ -31,6 +31,7 @@ from tests.support.payments import (
     REFUND_PENDING,
     REFUND_REQUESTED,
     SETTLED,
+    advance,
     after,
     refund_ended,
 )

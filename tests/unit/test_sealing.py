@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.accounts import control_account
-from shared.domain.changes import advance
 from shared.domain.errors import InvariantError
 from shared.domain.events import SignedEvent
 from shared.domain.evidence import Record, RecordKind, seal
@@ -24,7 +23,7 @@ from shared.domain.sealing import (
     spans,
 )
 from shared.domain.signatures import Signature
-from tests.support.payments import CONTEXT, CREATED, PAYMENT_ID
+from tests.support.payments import CONTEXT, CREATED, PAYMENT_ID, advance
 from tests.support.sealing import START_MS, event, journal
 
 BOOK = "acct_1/test"
