@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from ops.ledger.stage import Ledger
 from ops.stages import OperatorError
-from shared.domain.audit import AuditRecord
 from shared.domain.events import SignedEvent
 from shared.domain.evidence import Block, Leaf, Record, RecordKind
 from shared.domain.ledger import Journal
@@ -34,7 +33,8 @@ class Records:
             if leaf.kind is RecordKind.JOURNAL and leaf.id in journals:
                 records.append(journal_record(journals[leaf.id]))
             elif leaf.kind is RecordKind.CHANGE and _name(leaf) in changes:
-                records.append(_change_record(changes[_name(leaf)]))
+                found = changes[_name(leaf)]
+                records.append(change_record(found.to_dict(), found.change.book))
             elif leaf.kind is RecordKind.EVENT:
                 records.append(self._event_record(leaf))
             else:
@@ -69,12 +69,6 @@ class Records:
 def _name(leaf: Leaf) -> tuple[str, int]:
     entity, _, version = leaf.id.rpartition("/")
     return entity, int(version)
-
-
-def _change_record(record: AuditRecord) -> Record:
-    signature = record.signature
-    signed = {"hash": record.hash, "key_id": signature.key_id, "mac": signature.mac}
-    return change_record({**record.change.facts(), **signed}, record.change.book)
 
 
 def _gone(leaf: Leaf, block: Block) -> OperatorError:

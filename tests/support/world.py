@@ -175,15 +175,7 @@ class World:
             for signed in MemoryPaymentStore(self.database).signed_events(payment.id)
         ]
         changes = [
-            change_record(
-                {
-                    **record.change.facts(),
-                    "hash": record.hash,
-                    "key_id": record.signature.key_id,
-                    "mac": record.signature.mac,
-                },
-                record.change.book,
-            )
+            change_record(record.to_dict(), record.change.book)
             for history in self.database.changes.values()
             for record in history
         ]
