@@ -47,7 +47,7 @@ from shared.domain.export_rows import (
     read_rows,
     show,
 )
-from shared.domain.ledger import Layer
+from shared.domain.ledger import Layer, book_of, currency_of
 
 MANIFEST_FILE, CHECKPOINTS_FILE = "manifest.json", "checkpoints.jsonl"
 FORMAT = 1
@@ -389,7 +389,7 @@ class _Shard:
 
     def _journal(self, row: Row, record: Mapping[str, Any]) -> None:
         journal = fields_of(row, record["data"], JOURNAL, "a journal", is_exact=False)
-        book = f"{journal['account']}/{'live' if journal['livemode'] else 'test'}"
+        book = book_of(journal["account"], livemode=journal["livemode"])
         stated = (journal["id"], book, journal["subject"], journal["posted_at_ms"])
         if stated != (record["id"], record["book"], record["subject"], record["at_ms"]):
             raise row.bad(f"is a journal kept under another name than its own, {show(stated)}")
@@ -428,7 +428,7 @@ def _balanced(row: Row, postings: list[Any]) -> Mapping[tuple[str, str], list[in
         sides = posting["debit_minor"], posting["credit_minor"]
         if min(sides) != 0 or max(sides) == 0 or posting["layer"] not in set(Layer):
             raise row.bad("has a posting that is not one positive debit or credit of a layer")
-        if posting["account"].rpartition(":")[2] != posting["currency"]:
+        if currency_of(posting["account"]) != posting["currency"]:
             raise row.bad(f"posts {show(posting['currency'])} to {show(posting['account'])}")
         total = sums[posting["currency"], posting["layer"]]
         total[0] += sides[0]
