@@ -1,9 +1,9 @@
-"""One structured log line per invocation, and the frames of saga steps and queue consumers."""
+"""One structured log line per invocation, and the frames of saga steps and of consumers."""
 
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger
 
@@ -14,6 +14,14 @@ from shared.domain.saga import Outcome
 logger = Logger(service="farthing", level="INFO", utc=True)
 
 StepHandler = Callable[[Mapping[str, Any], object], dict[str, Any]]
+_Made = TypeVar("_Made")
+
+
+class DeadLetters(Protocol):
+    """Keeps what cannot be processed."""
+
+    def put(self, letter: Mapping[str, str | None]) -> None:
+        """Keeps one letter."""
 
 
 def is_unresolved(output: Mapping[str, Any]) -> bool:
@@ -77,3 +85,31 @@ def each_message(
             failures.append({"itemIdentifier": record["messageId"]})
     log.info(summary, records=len(event["Records"]), failures=len(failures))
     return {"batchItemFailures": failures}
+
+
+def spared(
+    record: Mapping[str, Any],
+    make: Callable[[Mapping[str, Any]], _Made],
+    dead_letters: DeadLetters,
+    *,
+    failure: str,
+    log: Logger = logger,
+) -> _Made | None:
+    """Makes something of a stream's record, or nothing where it is poison: that is set aside.
+
+    Args: failure: how the log calls a record that nothing can be made of.
+    """
+    try:
+        return make(record)
+    except Exception as error:
+        keys = record.get("dynamodb", {}).get("Keys", {})
+        letter = {
+            "stream": record.get("eventSourceARN"),
+            "record": record.get("eventID"),
+            "pk": keys.get("pk", {}).get("S"),
+            "sk": keys.get("sk", {}).get("S"),
+            "error": type(error).__name__,
+        }
+        log.exception(failure, **letter)
+        dead_letters.put(letter)
+        return None

@@ -13,7 +13,7 @@ harmless, because the same records make the same event objects.
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger
 
@@ -24,19 +24,13 @@ from shared.domain.announcements import Announcement, announce_document, announc
 from shared.domain.documents import Document, DocumentWrite, PageQuery, Scope
 from shared.domain.ports import DocumentStore, EventBus
 from shared.domain.webhooks import COLLECTION, ENDPOINTS_MAX, RESEND, is_subscribed
+from shared.observability import DeadLetters, spared
 from shared.observability import logger as shared_logger
 from shared.wire.events import announcement_detail, event_write, resend_detail
 
 Record = Mapping[str, Any]
 Endpoints = Mapping[Scope, Sequence[Document]]
 _Made = TypeVar("_Made")
-
-
-class DeadLetters(Protocol):
-    """Keeps what cannot be processed."""
-
-    def put(self, letter: Mapping[str, str | None]) -> None:
-        """Keeps one letter."""
 
 
 class Relay:
@@ -85,20 +79,8 @@ class Relay:
 
     def _spared(self, record: Record, make: Callable[[Record], Sequence[_Made]]) -> Sequence[_Made]:
         """Makes something of a record, or nothing where it is poison."""
-        try:
-            return make(record)
-        except Exception as error:
-            keys = record.get("dynamodb", {}).get("Keys", {})
-            letter = {
-                "stream": record.get("eventSourceARN"),
-                "record": record.get("eventID"),
-                "pk": keys.get("pk", {}).get("S"),
-                "sk": keys.get("sk", {}).get("S"),
-                "error": type(error).__name__,
-            }
-            self._logger.exception("a record cannot be announced", **letter)
-            self._dead_letters.put(letter)
-            return ()
+        failure = "a record cannot be announced"
+        return spared(record, make, self._dead_letters, failure=failure, log=self._logger) or ()
 
 
 def _announcements(record: Record) -> tuple[Announcement, ...]:

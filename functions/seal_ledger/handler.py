@@ -17,16 +17,8 @@ from functions.seal_ledger.records import record_of
 from functions.seal_ledger.sealer import Sealer, Stores
 from shared import bootstrap, bootstrap_ledger
 from shared.domain.evidence import Record
+from shared.observability import DeadLetters, spared
 from shared.observability import logger as shared_logger
-
-Told = Mapping[str, Any]
-
-
-class DeadLetters(Protocol):
-    """Keeps what cannot be processed."""
-
-    def put(self, letter: Mapping[str, str | None]) -> None:
-        """Keeps one letter."""
 
 
 class CheckpointRequests(Protocol):
@@ -71,21 +63,9 @@ class LedgerSeal:
             self._logger.error("a shard cannot be folded", shard=shard, detail=str(error))
             self._dead_letters.put({"shard": str(shard), "error": str(error)})
 
-    def _read(self, told: Told) -> Record | None:
-        try:
-            return record_of(told)
-        except Exception as error:
-            keys = told.get("dynamodb", {}).get("Keys", {})
-            letter = {
-                "stream": told.get("eventSourceARN"),
-                "record": told.get("eventID"),
-                "pk": keys.get("pk", {}).get("S"),
-                "sk": keys.get("sk", {}).get("S"),
-                "error": type(error).__name__,
-            }
-            self._logger.exception("a record cannot be read", **letter)
-            self._dead_letters.put(letter)
-            return None
+    def _read(self, told: Mapping[str, Any]) -> Record | None:
+        failure = "a record cannot be read"
+        return spared(told, record_of, self._dead_letters, failure=failure, log=self._logger)
 
     def _set_aside(self, record: Record) -> None:
         self._logger.error("a record is sealed with other contents", record=record.id)
