@@ -12,6 +12,7 @@ from constructs import Construct
 from shared.config import CHECKPOINT_RETENTION_DAYS, DUE_INDEX
 from stacks.base import FarthingStack
 from stacks.constructs.function import FarthingFunction
+from stacks.constructs.keys import kept_key
 from stacks.constructs.tables import (
     BATCH_GET,
     DELETE,
@@ -216,25 +217,17 @@ class DataStack(FarthingStack):
         self.tell("CheckpointBucket", self.books.checkpoints.bucket_name)
 
     def _event_key(self) -> kms.Key:
-        return kms.Key(
-            self,
-            "EventKey",
-            description="Wraps the data keys that events are signed with, one a day",
-            enable_key_rotation=True,
-            removal_policy=RemovalPolicy.RETAIN,
-            pending_window=Duration.days(30),
-        )
+        purpose = "Wraps the data keys that events are signed with, one a day"
+        return kept_key(self, "EventKey", purpose)
 
     def _checkpoint_key(self) -> kms.Key:
-        """Makes the key whose public half outsiders verify with; it never leaves KMS."""
-        return kms.Key(
+        """Makes the key whose public half outsiders verify with; the other never leaves KMS."""
+        return kept_key(
             self,
             "CheckpointKey",
-            description="Signs checkpoints of the ledger",
-            key_spec=kms.KeySpec.ECC_NIST_P256,
-            key_usage=kms.KeyUsage.SIGN_VERIFY,
-            removal_policy=RemovalPolicy.RETAIN,
-            pending_window=Duration.days(30),
+            "Signs checkpoints of the ledger",
+            spec=kms.KeySpec.ECC_NIST_P256,
+            usage=kms.KeyUsage.SIGN_VERIFY,
         )
 
     def _checkpoints(self) -> s3.Bucket:

@@ -1,11 +1,11 @@
 """The vault: card data's own table and keys."""
 
-from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from stacks.base import FarthingStack
 from stacks.constructs.function import FarthingFunction
+from stacks.constructs.keys import kept_key
 from stacks.constructs.tables import BATCH_GET, DELETE, PUT, keyed_table
 from stacks.stage import StageConfig
 
@@ -33,23 +33,14 @@ class VaultStack(FarthingStack):
         self.verifications = keyed_table(
             self, "Verifications", has_sort_key=False, has_ttl=True, is_forgotten=True
         )
-        self.key = kms.Key(
-            self,
-            "CardKey",
-            description="Wraps the data keys of card data",
-            enable_key_rotation=True,
-            removal_policy=RemovalPolicy.RETAIN,
-            pending_window=Duration.days(30),
-        )
+        self.key = kept_key(self, "CardKey", "Wraps the data keys of card data")
         # Without rotation, which HMAC keys do not have: a fingerprint is the same for ever.
-        self.fingerprint_key = kms.Key(
+        self.fingerprint_key = kept_key(
             self,
             "FingerprintKey",
-            description="Makes fingerprints of card numbers",
-            key_spec=kms.KeySpec.HMAC_256,
-            key_usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
-            removal_policy=RemovalPolicy.RETAIN,
-            pending_window=Duration.days(30),
+            "Makes fingerprints of card numbers",
+            spec=kms.KeySpec.HMAC_256,
+            usage=kms.KeyUsage.GENERATE_VERIFY_MAC,
         )
         self.tell("VaultTable", self.table.table_name)
         self.tell("VerificationsTable", self.verifications.table_name)
