@@ -103,14 +103,12 @@ class Rules:
 
     Args: is_signed: tells whether a signature (DER) is the platform's for a digest. control_of:
     names an account without its merchant. known: name and bytes of a signed checkpoint that the
-    reader has kept from before: the export must reach it. check_mac: tells whether the hash of an
-    event or change was signed (hash, key id, mac); only who has the keys can ask it.
+    reader has kept from before: the export must reach it.
     """
 
     is_signed: Callable[[bytes, bytes], bool]
     control_of: Callable[[str], str]
     known: tuple[str, bytes] | None = None
-    check_mac: Callable[[str, str, str], bool] | None = None
 
 
 @dataclass(slots=True)
@@ -382,9 +380,6 @@ class _Shard:
         previous = data["previous_hash"]
         if previous and not _HASH.fullmatch(previous):
             raise row.bad("has a previous_hash that is no hash")
-        check = self._rules.check_mac
-        if check is not None and not check(data["hash"], data["key_id"], data["mac"]):
-            raise row.bad(f"has a mac that is not that of {show(record['id'])}")
         self._link(row, f"{record['kind']} {entity}", version, data["hash"], previous)
 
     def _journal(self, row: Row, record: Mapping[str, Any]) -> None:

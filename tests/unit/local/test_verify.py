@@ -33,7 +33,7 @@ from shared.domain.export_rows import LINE_BYTES_MAX, Finding
 from shared.domain.ledger import Journal, Layer, Posting
 from shared.domain.records import change_record, event_record, journal_record
 from shared.domain.signatures import Signature
-from shared.domain.verification import Report, Rules, shard_file, verify
+from shared.domain.verification import Report, shard_file
 
 BOOK, REGION, T0 = "acct_1/test", "us-east-1", 1_790_000_000_000
 SHARDS = (7, 40)
@@ -870,35 +870,6 @@ def test_gap_before_a_record_that_is_not_signed_yet_is_waited_for(tmp_path: Path
     report = check(export.write(tmp_path / "export"))
     # then
     assert (report.finding, report.waiting, report.unsigned_blocks) == (None, 1, 1)
-
-
-def test_mac_is_held_by_who_can_check_it(tmp_path: Path) -> None:
-    directory = whole().write(tmp_path / "export")
-    asked: list[tuple[str, str, str]] = []
-
-    def check_mac(digest: str, key_id: str, mac: str) -> bool:
-        asked.append((digest, key_id, mac))
-        return len(asked) < 5
-
-    rules = Rules(cli.signature_check(PLATFORM.public_key()), control_account, check_mac=check_mac)
-    (tmp_path / "workspace").mkdir()
-    workspace = cli.SqliteWorkspace(tmp_path / "workspace")
-
-    report = verify(
-        lambda name: (
-            (directory / name).read_bytes().splitlines(keepends=True)
-            if (directory / name).exists()
-            else []
-        ),
-        workspace,
-        rules,
-    )
-
-    workspace.close()
-    assert asked[0] == (history("p7")[0].data["hash"], "2026-09-21", "ab" * 32)
-    assert report.finding == Finding(
-        "shard-07.jsonl", 9, "has a mac that is not that of 'cus_p7/2'"
-    )
 
 
 # What is no export at all.
