@@ -16,6 +16,7 @@ from shared.domain.documents import (
     ListEntry,
     PageQuery,
     Scope,
+    mode_of,
 )
 from shared.domain.ports import DocumentStore, Entropy
 from shared.edge.auth import ApiKey, KeyKind, key_record_id
@@ -48,8 +49,7 @@ class NewKey:
 
 def new_secret(kind: KeyKind, entropy: Entropy, *, livemode: bool) -> str:
     """Draws a key; whoever loses it can only have another one."""
-    mode = "live" if livemode else "test"
-    return f"{_PREFIXES[kind]}_{mode}_{entropy.token(SECRET_LENGTH)}"
+    return f"{_PREFIXES[kind]}_{mode_of(livemode=livemode)}_{entropy.token(SECRET_LENGTH)}"
 
 
 def key_document(new: NewKey, secret: str, now_ms: int) -> Document:
@@ -65,7 +65,7 @@ def key_document(new: NewKey, secret: str, now_ms: int) -> Document:
     }
     if new.kind == "restricted":
         data["permissions"] = {name: str(level) for name, level in new.permissions.items()}
-    limits = new.limits.get(mode_of(new.livemode))
+    limits = new.limits.get(mode_of(livemode=new.livemode))
     if limits is not None:
         data["limits"] = dict(limits)
     return Document(key_record_id(secret), KIND, new.account, new.livemode, 1, now_ms, data)
@@ -74,11 +74,6 @@ def key_document(new: NewKey, secret: str, now_ms: int) -> Document:
 def key_rows(key: Document) -> tuple[ListEntry, ...]:
     """Returns the rows by which the account's keys are found."""
     return (ListEntry(KIND, key.created_ms, key.id),)
-
-
-def mode_of(livemode: bool) -> str:  # noqa: FBT001 - the one fact it is about
-    """Names a mode."""
-    return "live" if livemode else "test"
 
 
 def name_of(key: Document) -> str:

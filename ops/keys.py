@@ -31,7 +31,6 @@ from ops.api_keys import (
     is_usable,
     key_document,
     keys_of,
-    mode_of,
     name_of,
     new_secret,
     revoked,
@@ -41,7 +40,7 @@ from ops.merchant import open_store
 from ops.stages import CLIENT, OperatorError, actor_of, ask_operator, stage_regions
 from shared.adapters.system import SystemClock, SystemEntropy
 from shared.domain.changes import Context
-from shared.domain.documents import Document, DocumentWrite, Scope
+from shared.domain.documents import Document, DocumentWrite, Scope, mode_of
 from shared.domain.errors import PaymentError
 from shared.domain.ports import DocumentStore, Entropy
 from shared.edge.permissions import FAMILIES, Access
@@ -164,7 +163,7 @@ def roll(
             home=data["home_region"],
             kind=data["kind"],
             livemode=old.livemode,
-            limits={mode_of(old.livemode): data.get("limits")},
+            limits={mode_of(livemode=old.livemode): data.get("limits")},
             permissions={name: Access(at) for name, at in data.get("permissions", {}).items()},
             label=data.get("label"),
         ),

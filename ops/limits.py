@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from ops.api_keys import is_usable, keys_of, limited, mode_of
+from ops.api_keys import is_usable, keys_of, limited
 from ops.keys import Regions, open_regions
 from ops.stages import OperatorError, actor_of, ask_operator
 from shared.adapters.system import SystemClock
 from shared.domain.audit_trail import updated
 from shared.domain.changes import Context
-from shared.domain.documents import DocumentWrite, Scope
+from shared.domain.documents import DocumentWrite, Scope, mode_of
 from shared.domain.errors import PaymentError
 from shared.domain.limits import Limits
 
@@ -33,9 +33,10 @@ Json = dict[str, Any]
 def show(regions: Regions) -> Json:
     """Returns what an account may ask for in each mode."""
     held = regions.account.data.get("limits") or {}
+    scopes = [Scope(regions.account.id, livemode) for livemode in (True, False)]
     modes = {
-        mode_of(livemode): asdict(Limits.of(held.get(mode_of(livemode)), livemode=livemode))
-        for livemode in (True, False)
+        scope.mode: asdict(Limits.of(held.get(scope.mode), livemode=scope.livemode))
+        for scope in scopes
     }
     return {"account": regions.account.id, **modes}
 
@@ -56,7 +57,7 @@ def change(
     """
     if not wanted or not all(0 < limit <= RATE_MAX for limit in wanted.values()):
         raise OperatorError(f"say what to set, each from 1 to {RATE_MAX}")
-    mode, account = mode_of(livemode), regions.account.id
+    mode, account = mode_of(livemode=livemode), regions.account.id
     writes: dict[int, list[DocumentWrite]] = {}
     for place, store in enumerate(regions.stores):
         profile = store.get(account)

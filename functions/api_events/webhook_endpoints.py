@@ -110,7 +110,7 @@ class _WebhookEndpoints:
     def _require_room(self, request: Request[CreateWebhookEndpoint]) -> None:
         page = self._documents.page(request.scope, KIND, PageQuery(limit=ENDPOINTS_MAX))
         if len(page.ids) >= ENDPOINTS_MAX:
-            mode = "live" if request.scope.livemode else "test"
+            mode = request.scope.mode
             raise RejectedError(
                 f"You have reached the maximum of {ENDPOINTS_MAX} {mode} webhook endpoints."
             )

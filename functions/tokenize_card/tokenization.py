@@ -169,8 +169,7 @@ def _request_name(request: Request[Any]) -> str:
     """
     if request.idempotency_key is None:
         return request.entropy.token(24)
-    mode = "live" if request.scope.livemode else "test"
-    return f"{mode}|{request.now_ms // _DAY_MS}|{request.idempotency_key}"
+    return f"{request.scope.mode}|{request.now_ms // _DAY_MS}|{request.idempotency_key}"
 
 
 def _summary(card: CardNumber, vault_token: str, fingerprint: str) -> CardSummary:

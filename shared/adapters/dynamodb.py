@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from shared.domain.audit import Change
 from shared.domain.audit_trail import require_changes
-from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.documents import Document, DocumentWrite, ListEntry, mode_of
 from shared.domain.errors import (
     ConflictError,
     InvariantError,
@@ -55,11 +55,6 @@ def dump(value: object) -> dict[str, str]:
 def load(item: Item, name: str) -> Any:
     """Reads a JSON attribute."""
     return json.loads(item[name]["S"])
-
-
-def mode(livemode: bool) -> str:  # noqa: FBT001 - the one fact it is about
-    """Names a mode in keys."""
-    return "live" if livemode else "test"
 
 
 def write_if(write: Callable[..., object], **arguments: Any) -> bool:
@@ -203,7 +198,7 @@ def change_key(version: int) -> str:
 
 def list_key(account: str, *, livemode: bool, collection: str, shard: int) -> str:
     """Names the partition of a list's shard; see shared.domain.lists."""
-    return f"LIST#{account}#{mode(livemode)}#{collection}#{shard}"
+    return f"LIST#{account}#{mode_of(livemode=livemode)}#{collection}#{shard}"
 
 
 def list_item(write: DocumentWrite, entry: ListEntry) -> dict[str, Any]:

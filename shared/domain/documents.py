@@ -72,12 +72,22 @@ class DocumentWrite:
             raise InvariantError(f"{document.id} is written with the record of another change")
 
 
+def mode_of(*, livemode: bool) -> str:
+    """Names a mode, as keys, records and messages do."""
+    return "live" if livemode else "test"
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The account and mode that a request may see."""
 
     account: str
     livemode: bool
+
+    @property
+    def mode(self) -> str:
+        """Names the mode."""
+        return mode_of(livemode=self.livemode)
 
 
 @dataclass(frozen=True, slots=True)

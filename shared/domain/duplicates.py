@@ -24,6 +24,7 @@ payment alike is heard of that was made between the two; that third is reported.
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.domain.documents import mode_of
 from shared.domain.ids import derive_id
 from shared.domain.payment import Charge, Payment, PaymentStatus
 
@@ -106,7 +107,7 @@ def traces(payment: Payment) -> tuple[Trace, ...]:
 
 
 def _group(payment: Payment, charge: Charge, kind: str, name: str) -> str:
-    mode = "live" if payment.livemode else "test"
+    mode = mode_of(livemode=payment.livemode)
     # The confirmed amount: what was captured of it later is the merchant's choice.
     amount = str(charge.amount_minor)
     return derive_id("alike", payment.account, mode, amount, payment.currency, kind, name)

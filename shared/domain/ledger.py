@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from shared.domain.documents import mode_of
 from shared.domain.errors import InvariantError
 
 REVERSAL = "reversal"
@@ -100,7 +101,7 @@ class Journal:
 
 def book_of(account: str, *, livemode: bool) -> str:
     """Names the books of a merchant in one mode, such as "acct_1/test"."""
-    return f"{account}/{'live' if livemode else 'test'}"
+    return f"{account}/{mode_of(livemode=livemode)}"
 
 
 def reverse(journal: Journal, reason: str, now_ms: int) -> Journal:

@@ -104,8 +104,7 @@ class Asked:
 
 def buckets(asked: Asked, limits: Limits) -> tuple[Bucket, ...]:
     """Returns the buckets that a request is counted in."""
-    mode = "live" if asked.scope.livemode else "test"
-    name = f"{_PREFIX}{asked.scope.account}#{mode}"
+    name = f"{_PREFIX}{asked.scope.account}#{asked.scope.mode}"
     found = [Bucket(name, Reason.GLOBAL_RATE, limits.requests_per_s, _SECOND_MS)]
     if asked.endpoint is not None:
         rate = limits.search_per_s if asked.is_search else limits.endpoint_per_s

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
-from shared.domain.documents import Document
+from shared.domain.documents import Document, mode_of
 from shared.domain.errors import InvariantError
 
 # A merchant of 10,000 payments/s needs 200.
@@ -25,7 +25,7 @@ _SPREAD = frozenset({"payment_intent", "charge", "refund", "payment_method", "ev
 def stripes_of(account: Document | None, *, livemode: bool) -> int:
     """Returns the stripes of an account's lists: 1 where nobody raised them."""
     stripes: Mapping[str, int] = account.data.get("stripes", {}) if account is not None else {}
-    return stripes.get(_mode(livemode=livemode), 1)
+    return stripes.get(mode_of(livemode=livemode), 1)
 
 
 def with_stripes(account: Document, count: int, *, livemode: bool) -> Mapping[str, Any]:
@@ -36,7 +36,7 @@ def with_stripes(account: Document, count: int, *, livemode: bool) -> Mapping[st
     if not 1 <= count <= STRIPES_MAX:
         raise InvariantError(f"lists have 1 to {STRIPES_MAX} stripes: {count}")
     most = max(count, stripes_of(account, livemode=livemode))
-    stripes = {**account.data.get("stripes", {}), _mode(livemode=livemode): most}
+    stripes = {**account.data.get("stripes", {}), mode_of(livemode=livemode): most}
     return {**account.data, "stripes": stripes}
 
 
@@ -48,7 +48,3 @@ def is_spread(collection: str) -> bool:
 def shard_of_row(collection: str, object_id: str, stripes: int) -> int:
     """Returns the shard that a row is in, written with so many stripes."""
     return crc32(object_id.encode()) % stripes if is_spread(collection) else 0
-
-
-def _mode(*, livemode: bool) -> str:
-    return "live" if livemode else "test"

@@ -158,10 +158,9 @@ class Request(Generic[M]):
         """Names a new object; a resumed request gets the same name again."""
         if self.claim is None or self.idempotency_key is None:
             return f"{prefix}_{self.entropy.token(ID_LENGTH)}"
-        mode = "live" if self.scope.livemode else "test"
         # The expiry tells this use of the key from one more than a day later.
         use = str(self.claim.expires_at_s)
-        return derive_id(prefix, self.scope.account, mode, self.idempotency_key, use)
+        return derive_id(prefix, self.scope.account, self.scope.mode, self.idempotency_key, use)
 
 
 Operation = Callable[[Request[M]], Reply]

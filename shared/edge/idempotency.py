@@ -62,7 +62,7 @@ def claim_key(
     Raises: RequestError 400 when the key was used for something else, 409 while the first
     request is running.
     """
-    name = key_hash(scope.account, "live" if scope.livemode else "test", key)
+    name = key_hash(scope.account, scope.mode, key)
     identity = fingerprint(endpoint, canonical)
     found = store.find(name, object_ids)
     held, documents = found.claim, found.documents
