@@ -23,11 +23,10 @@ from typing import Any
 
 import stripe
 
-from bench.mixed import open_client, trade
+from bench.mixed import open_client, serving, trade
 from local import verify
 from local.build import ROOT
-from local.home import STAGE, Home
-from local.ministack import NAME as MINISTACK
+from local.home import STAGE
 from local.observations import read_all
 from local.up import create_merchant
 from local.verify_running import operate
@@ -44,12 +43,10 @@ Checks = dict[str, bool]
 
 def main() -> bool:
     """Prints what was held against what; tells whether all of it agrees."""
-    home = Home.current()
-    summary = home.read("farthing.json")
-    if not summary:
-        print("run `make up` first")
+    platform = serving()
+    if platform is None:
         return False
-    port = int(home.read("ports.json")[MINISTACK])
+    summary, port = platform
     merchants = [create_merchant(port) for _ in range(MERCHANTS)]
     clients = [open_client(summary, merchant) for merchant in merchants]
     payments = int(os.environ.get("BOOKS_PAYMENTS", PAYMENTS))

@@ -13,9 +13,7 @@ from typing import Any
 
 import stripe
 
-from bench.mixed import open_client
-from local.home import Home
-from local.ministack import NAME as MINISTACK
+from bench.mixed import open_client, serving
 from local.observations import read_all
 from local.up import create_merchant
 
@@ -46,12 +44,11 @@ class Tally:
 
 def main() -> bool:
     """Prints the figures; tells whether 16 clients reach the rate and nothing was lost."""
-    home = Home.current()
-    summary = home.read("farthing.json")
-    if not summary:
-        print("run `make up` first")
+    platform = serving()
+    if platform is None:
         return False
-    merchant = create_merchant(int(home.read("ports.json")[MINISTACK]))
+    summary, port = platform
+    merchant = create_merchant(port)
     payments: set[str] = set()
     for clients, seconds in WARM_UP:
         payments |= _run(summary, merchant, clients, seconds).payments

@@ -12,6 +12,9 @@ from typing import Any
 
 import stripe
 
+from local.home import Home
+from local.ministack import NAME as MINISTACK
+
 CALL_TIMEOUT_S = 60
 AMOUNTS_MINOR = (100, 999, 2_000, 4_550, 12_345)
 CURRENCIES = ("usd", "usd", "usd", "eur", "gbp", "jpy")
@@ -32,6 +35,19 @@ class Trade:
         """Counts one."""
         with self.lock:
             counter[name] += 1
+
+
+def serving() -> tuple[dict[str, Any], int] | None:
+    """Finds the platform that `make up` left serving; says so where there is none.
+
+    Returns: its summary, and the emulator's port.
+    """
+    home = Home.current()
+    summary = home.read("farthing.json")
+    if not summary:
+        print("run `make up` first")
+        return None
+    return summary, int(home.read("ports.json")[MINISTACK])
 
 
 def open_client(
