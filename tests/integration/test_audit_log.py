@@ -7,13 +7,9 @@ from typing import Any
 
 import pytest
 
-from functions.api_customers import handler as api_customers
-from functions.api_events import handler as api_events
 from shared.adapters.memory import MemoryPaymentStore
-from shared.adapters.memory_deliveries import MemoryDeliveryLog
 from shared.domain.audit import CONCEALED, AuditRecord
 from shared.domain.audit_trail import payment_changes
-from shared.edge.api import Api
 from shared.edge.auth import key_record_id
 from tests.support.world import CARD, Answer, Merchant, World
 
@@ -23,22 +19,7 @@ URL = "/v1/ledger/audit_log"
 
 @dataclass(eq=False)
 class Platform(World):
-    """The platform with all APIs that change objects."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        ports = self._ports()
-        self.customers = api_customers.build(ports, self.documents, lambda: self)
-        deliveries = MemoryDeliveryLog(self.database)
-        self.events = api_events.build(ports, self.documents, deliveries)
-
-    def api_of(self, path: str) -> Api:
-        """Returns the API that a path is routed to."""
-        if path.startswith(("/v1/customers", "/v1/payment_methods/")):
-            return self.customers
-        if path.startswith("/v1/webhook_endpoints"):
-            return self.events
-        return super().api_of(path)
+    """The platform, and all that is recorded of its changes."""
 
     def trail(self) -> dict[str, AuditRecord]:
         """Returns all audit records, by id."""

@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from functions.api_customers import handler as api_customers
-from functions.api_events import handler as api_events
-from shared.adapters.memory_deliveries import MemoryDeliveryLog
 from shared.domain.documents import Document, DocumentWrite
 from shared.edge.api import Api, Route
 from shared.edge.auth import key_record_id
@@ -28,11 +25,7 @@ class Platform(World):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ports = self._ports()
-        deliveries = MemoryDeliveryLog(self.database)
-        self.customers = api_customers.build(ports, self.documents, lambda: self)
-        self.events = api_events.build(ports, self.documents, deliveries)
-        self.answering = self.events
+        self.answering = self._payments_api()
 
     def api_of(self, path: str) -> Api:
         """Returns the API that is asked, whatever the path."""
@@ -45,8 +38,8 @@ class Platform(World):
             self._payments_api(),
             self._vault_api(),
             self._ledger_api(),
-            self.customers,
-            self.events,
+            self._customers_api(),
+            self._events_api(),
         )
 
     def operations(self) -> Iterator[tuple[Api, Route]]:
@@ -118,13 +111,13 @@ def _objects(world: Platform, merchant: Merchant) -> list[str]:
         body: dict[str, Any] = answer.body
         return body
 
-    payments, vault = world._payments_api(), world._vault_api()
-    customer = post(world.customers, "/v1/customers", email="a@example.com")["id"]
+    payments, vault, customers = world._payments_api(), world._vault_api(), world._customers_api()
+    customer = post(customers, "/v1/customers", email="a@example.com")["id"]
     method = post(vault, "/v1/payment_methods", type="card", card=CARD)["id"]
     token = post(vault, "/v1/tokens", card=CARD)["id"]
-    post(world.customers, f"/v1/payment_methods/{method}/attach", customer=customer)
-    url, told = "https://example.com/hook", ["payment_intent.succeeded"]
-    endpoint = post(world.events, "/v1/webhook_endpoints", url=url, enabled_events=told)["id"]
+    post(customers, f"/v1/payment_methods/{method}/attach", customer=customer)
+    hook = {"url": "https://example.com/hook", "enabled_events": ["payment_intent.succeeded"]}
+    endpoint = post(world._events_api(), "/v1/webhook_endpoints", **hook)["id"]
     order = {"amount": 2000, "currency": "usd", "payment_method": method, "customer": customer}
     paid = post(payments, "/v1/payment_intents", **order, confirm="true")
     held = post(payments, "/v1/payment_intents", **order, confirm="true", capture_method="manual")

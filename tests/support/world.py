@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from functions.api_customers import handler as api_customers
+from functions.api_events import handler as api_events
 from functions.api_ledger import handler as api_ledger
 from functions.api_ledger.stores import Stores as BookStores
 from functions.api_payments import handler as api_payments
@@ -45,6 +47,7 @@ from shared.adapters.memory_checkpoints import (
     MemoryCheckpointKey,
     MemoryCheckpointLog,
 )
+from shared.adapters.memory_deliveries import MemoryDeliveryLog
 from shared.adapters.memory_pages import MemoryPageStore
 from shared.adapters.memory_provider import MemoryProvider
 from shared.adapters.memory_saga import MemorySagaRunner, StepFunction
@@ -134,8 +137,12 @@ class World:
             "/v1/refunds": self._payments_api,
             "/v1/balance": self._ledger_api,
             "/v1/ledger": self._ledger_api,
+            "/v1/customers": self._customers_api,
+            "/v1/payment_methods/": self._customers_api,
             "/v1/payment_methods": self._vault_api,
             "/v1/tokens": self._vault_api,
+            "/v1/events": self._events_api,
+            "/v1/webhook_endpoints": self._events_api,
         }
 
     def open_stores(self) -> None:
@@ -261,6 +268,15 @@ class World:
             checkpoints=self.checkpoints,
         )
         return api_ledger.build(self._ports(), stores)
+
+    @functools.cache  # noqa: B019
+    def _customers_api(self) -> Api:
+        return api_customers.build(self._ports(), self.documents, lambda: self)
+
+    @functools.cache  # noqa: B019
+    def _events_api(self) -> Api:
+        deliveries = MemoryDeliveryLog(self.database)
+        return api_events.build(self._ports(), self.documents, deliveries)
 
     def describe(self, alias: str, account: str) -> CardSummary | None:
         """Implements SandboxCards."""
