@@ -7,6 +7,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +64,10 @@ def open_client(
 
 
 def trade(clients: Sequence[stripe.StripeClient], payments: int, workers: int, seed: int) -> Trade:
-    """Takes so many payments, spread over the merchants' clients and so many threads."""
+    """Takes so many payments, spread over the merchants' clients and so many threads.
+
+    Raises: AssertionError when what must be refused is not.
+    """
     done = Trade()
 
     def work(number: int) -> None:
@@ -78,11 +82,9 @@ def trade(clients: Sequence[stripe.StripeClient], payments: int, workers: int, s
                 done.add(done.errors, f"{kind}: {type(error).__name__} {error.code}")
             done.add(done.kinds, kind)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(workers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(workers) as threads:
+        # What ends a thread ends the trade: its payments would be missing and nobody know.
+        list(threads.map(work, range(workers)))
     return done
 
 
