@@ -8,7 +8,6 @@ from pathlib import Path
 from ops.ledger.records import Records
 from ops.ledger.stage import Ledger
 from ops.stages import OperatorError
-from shared.domain.canonical import canonical
 from shared.domain.checkpoints import FIRST_MS
 from shared.domain.evidence import SHARDS, RecordKind, export_line
 from shared.domain.ports import EventSigner
@@ -30,7 +29,7 @@ def export(ledger: Ledger, stage: str, folder: Path, now_ms: int) -> dict[str, i
     if any(folder.iterdir()):
         raise OperatorError(f"{folder} is not empty")
     manifest = {"format": FORMAT, "region": ledger.region, "stage": stage, "shards": SHARDS}
-    (folder / MANIFEST_FILE).write_bytes(canonical(manifest) + b"\n")
+    (folder / MANIFEST_FILE).write_bytes(export_line(manifest))
     # Before the blocks: what these sign is there when the blocks are read.
     counts: Counter[str] = Counter()
     _write(folder / CHECKPOINTS_FILE, _checkpoints(ledger, counts))
