@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.memory import MemoryPaymentStore
 from shared.domain.audit import CONCEALED, AuditRecord
 from shared.domain.audit_trail import payment_changes
 from shared.edge.auth import key_record_id
@@ -23,10 +22,9 @@ class Platform(World):
 
     def trail(self) -> dict[str, AuditRecord]:
         """Returns all audit records, by id."""
-        events = MemoryPaymentStore(self.database)
         records = [item for history in self.database.changes.values() for item in history]
         for payment_id in self.database.events:
-            records += payment_changes(events.signed_events(payment_id))
+            records += payment_changes(self.events.signed_events(payment_id))
         return {record.change.id: record for record in records}
 
 

@@ -16,8 +16,6 @@ from ops.ledger.export import check_macs, export
 from ops.ledger.rebuild import Workspace, rebuild, rebuild_one
 from ops.ledger.stage import Ledger
 from ops.stages import OperatorError
-from shared.adapters.memory import MemoryPaymentStore
-from shared.adapters.memory_audit import MemoryChangeStore
 from shared.adapters.memory_checkpoints import MemoryCheckpointLog
 from shared.adapters.memory_walk import MemoryPaymentWalk
 from shared.domain.changes import Context
@@ -65,14 +63,13 @@ def merchant(world: World) -> Merchant:
 
 @pytest.fixture
 def ledger(world: World, merchant: Merchant) -> Ledger:
-    database = world.database
     return Ledger(
         region=REGION,
         payments=world.payments,
-        events=MemoryPaymentStore(database),
-        walk=MemoryPaymentWalk(database),
+        events=world.events,
+        walk=MemoryPaymentWalk(world.database),
         documents=world.documents,
-        changes=MemoryChangeStore(database),
+        changes=world.changes,
         journals=world.ledger,
         available=world.available,
         blocks=world.blocks,
@@ -80,7 +77,7 @@ def ledger(world: World, merchant: Merchant) -> Ledger:
         stripes=world.stripes,
         checkpoints=world.checkpoints,
         archive=world.archive,
-        signer=database.signer,
+        signer=world.database.signer,
     )
 
 
@@ -483,9 +480,7 @@ def test_hledger_refuses_books_that_are_a_cent_off(ledger: Ledger, tmp_path: Pat
     assert hledger(path, "check", "--strict").returncode == 1
 
 
-def test_csv_reports_agree_with_each_other(
-    world: World, merchant: Merchant, ledger: Ledger
-) -> None:
+def test_csv_reports_agree_with_each_other(world: World, ledger: Ledger) -> None:
     # when
     balances = table(reports.trial_balance(ledger, BOOK, "csv", None))
     postings = table(reports.general_ledger(ledger, BOOK, "csv", None))

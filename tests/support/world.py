@@ -56,6 +56,7 @@ from shared.domain.cards import CardSummary
 from shared.domain.checkpoints import CheckpointArchive, CheckpointSigner
 from shared.domain.documents import LIMIT_MAX, Document, PageQuery, Scope
 from shared.domain.errors import UnknownOutcomeError
+from shared.domain.evidence import Record as Evidence
 from shared.domain.invariants import (
     JournalFacts,
     Movement,
@@ -68,11 +69,13 @@ from shared.domain.invariants import (
 from shared.domain.ledger import Journal, trial_balance
 from shared.domain.payment import Payment
 from shared.domain.ports import (
+    ChangeStore,
     DocumentStore,
     DueIndex,
     IdempotencyStore,
     LedgerStore,
     PaymentStore,
+    SignedEvents,
 )
 from shared.domain.records import change_record, event_record, journal_record
 from shared.domain.risk import RulesScorer
@@ -124,6 +127,7 @@ class World:
     def __post_init__(self) -> None:
         self.open_stores()
         self.open_books()
+        self._open_sealing()
         self.provider = MemoryProvider(self.clock, has_sale=self.has_sale)
         self.vault = MemoryVault(self.clock)
         self._tokenizer = Tokenizer(
@@ -154,7 +158,9 @@ class World:
         self.due_index: DueIndex = MemoryDueIndex(self.database)
 
     def open_books(self) -> None:
-        """Opens what is sealed and folded of the books, in memory."""
+        """Opens what the books are read from, and what is sealed and folded of them, in memory."""
+        self.events: SignedEvents = MemoryPaymentStore(self.database)
+        self.changes: ChangeStore = MemoryChangeStore(self.database)
         self.blocks = MemoryBlockStore()
         self.pages = MemoryPageStore()
         self.stripes = MemoryStripeStore()
@@ -162,6 +168,8 @@ class World:
         self.checkpoints = MemoryCheckpointLog()
         self.checkpoint_key = MemoryCheckpointKey()
         self.archive: CheckpointArchive = MemoryCheckpointArchive()
+
+    def _open_sealing(self) -> None:
         stores = SealerStores(self.blocks, self.pages, self.stripes, self.ledger, self.available)
         self._sealer = Sealer(stores, self.clock)
         self._signer = CheckpointSigner(
@@ -175,20 +183,24 @@ class World:
 
     def seal(self) -> None:
         """Seals all that was written, folds it, and signs a checkpoint."""
+        records = sorted(self.written(), key=lambda record: record.at_ms)
+        assert not self._sealer.fold(self._sealer.seal(records))
+        self._signer.sign_next()
+
+    def written(self) -> list[Evidence]:
+        """Returns the records of all that was written; read from tables in a subclass."""
         journals = [journal_record(journal) for journal in self.database.journals.values()]
         events = [
             event_record(signed, payment.book)
             for payment in self.database.payments.values()
-            for signed in MemoryPaymentStore(self.database).signed_events(payment.id)
+            for signed in self.events.signed_events(payment.id)
         ]
         changes = [
             change_record(record.to_dict(), record.change.book)
             for history in self.database.changes.values()
             for record in history
         ]
-        records = sorted([*events, *journals, *changes], key=lambda record: record.at_ms)
-        assert not self._sealer.fold(self._sealer.seal(records))
-        self._signer.sign_next()
+        return [*events, *journals, *changes]
 
     def real_steps(self) -> dict[str, StepFunction]:
         """Returns the steps as they are deployed, for repairing what a test broke."""
@@ -259,8 +271,8 @@ class World:
     def _ledger_api(self) -> Api:
         stores = BookStores(
             payments=self.payments,
-            events=MemoryPaymentStore(self.database),
-            changes=MemoryChangeStore(self.database),
+            events=self.events,
+            changes=self.changes,
             journals=self.ledger,
             available=self.available,
             pages=self.pages,
