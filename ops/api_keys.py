@@ -96,7 +96,7 @@ def keys_of(store: DocumentStore, scope: Scope) -> tuple[Document, ...]:
         found += [documents[name] for name in page.ids if name in documents]
         if not page.has_more:
             return tuple(found)
-        query = replace(query, after=(found[-1].created_ms, found[-1].id))
+        query = replace(query, after=page.end)
 
 
 def created_key(key: Document, context: Context, reason: str | None) -> DocumentWrite:

@@ -93,8 +93,10 @@ class DynamoDocumentStore:
         found = self._rows(scope, collection, query, low, high)
         cursors = {dynamodb.sort_key(*cursor) for cursor in (query.after, query.before) if cursor}
         rows = sorted((row for row in found if row not in cursors), reverse=not upward)
-        ids = [row.partition("#")[2] for row in rows[: query.limit]]
-        return Page(tuple(reversed(ids) if upward else ids), len(rows) > query.limit)
+        newest_first = sorted(rows[: query.limit], reverse=True)
+        ids = tuple(row.partition("#")[2] for row in newest_first)
+        end = (int(newest_first[-1].partition("#")[0]), ids[-1]) if ids else None
+        return Page(ids, len(rows) > query.limit, end)
 
     def _rows(
         self, scope: Scope, collection: str, query: PageQuery, low: str, high: str

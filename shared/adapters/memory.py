@@ -188,11 +188,10 @@ class MemoryDocumentStore:
         """Reads one page, newest first."""
         rows = self._database.rows_of(scope, collection)
         matching = sorted(row for row in rows if _matches(row, query))
-        if query.before is not None:
-            ids = [object_id for _, object_id in matching[: query.limit]]
-        else:
-            ids = [object_id for _, object_id in matching[-query.limit :]]
-        return Page(tuple(reversed(ids)), len(matching) > query.limit)
+        upward = query.before is not None
+        chosen = matching[: query.limit] if upward else matching[-query.limit :]
+        ids = tuple(object_id for _, object_id in reversed(chosen))
+        return Page(ids, len(matching) > query.limit, chosen[0] if chosen else None)
 
 
 def _matches(row: _Row, query: PageQuery) -> bool:

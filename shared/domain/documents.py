@@ -108,7 +108,12 @@ class PageQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Object ids newest first, and whether there are more in the direction asked for."""
+    """Object ids newest first, and whether there are more in the direction asked for.
+
+    Args: end: (created_ms, id) of the last one, for the query of what is older; None where the page
+    is empty, or no list's.
+    """
 
     ids: tuple[str, ...] = field(default=())
     has_more: bool = False
+    end: tuple[int, str] | None = field(default=None, compare=False)

@@ -44,22 +44,21 @@ def search_reply(
 ) -> dict[str, Any]:
     """Searches, and builds Stripe's search result.
 
-    Args: read: reads a page of the list. render: renders its objects. created_ms: of any of them.
+    Args: read: reads a page of the list. render: renders its objects. created_ms: of the one that a
+    page token names.
     Raises: RejectedError when the query or the page is none.
     """
     query = parse_query(params.query, fields)
     from_ms, to_ms = query.created_ms()
     after = None if params.page is None else _position(params.page, created_ms)
     found: list[Json] = []
-    last: str | None = None
     for _ in range(SCANNED_PAGES_MAX):
-        bounds = PageQuery(LIMIT_MAX, after, None, from_ms, to_ms)
-        page = read(bounds)
+        page = read(PageQuery(LIMIT_MAX, after, None, from_ms, to_ms))
         found += [item for item in render(page) if query.matches(item)]
-        last = page.ids[-1] if page.has_more else None
-        if len(found) > params.limit or last is None:
+        after = page.end if page.has_more else None
+        if len(found) > params.limit or after is None:
             break
-        after = _placed(last, created_ms)
+    last = None if after is None else after[1]
     if len(found) > params.limit:
         last = found[params.limit - 1]["id"]
     return {
@@ -76,17 +75,9 @@ def _position(token: str, created_ms: Cursor) -> tuple[int, str]:
         name = base64.urlsafe_b64decode(token.encode()).decode("ascii")
     except (binascii.Error, ValueError):
         name = ""
-    if not is_id(name) or page_token(name) != token:
-        raise _no_page()
-    return _placed(name, created_ms)
-
-
-def _placed(object_id: str, created_ms: Cursor) -> tuple[int, str]:
-    at_ms = created_ms(object_id)
+    at_ms = created_ms(name) if is_id(name) and page_token(name) == token else None
     if at_ms is None:
-        raise _no_page()
-    return at_ms, object_id
-
-
-def _no_page() -> RejectedError:
-    return RejectedError("This is no page of a search: send `next_page` as it was.", param="page")
+        raise RejectedError(
+            "This is no page of a search: send `next_page` as it was.", param="page"
+        )
+    return at_ms, name

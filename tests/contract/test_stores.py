@@ -369,7 +369,10 @@ def test_pages_of_a_list_whose_stripes_were_raised_meet_every_row_once_both_ways
     # then
     assert first == Page(NEWEST_FIRST[:5], has_more=True)
     assert second == Page(NEWEST_FIRST[5:10], has_more=True)
-    assert stores.documents.page(SCOPE, "event", before) == Page(NEWEST_FIRST[3:5], has_more=True)
+    assert (first.end, second.end) == (places[NEWEST_FIRST[4]], places[NEWEST_FIRST[9]])
+    upward = stores.documents.page(SCOPE, "event", before)
+    assert upward == Page(NEWEST_FIRST[3:5], has_more=True)
+    assert upward.end == places[NEWEST_FIRST[4]]
     bounds = PageQuery(created_from_ms=1_790_000_000_001, created_to_ms=1_790_000_000_002)
     assert stores.documents.page(SCOPE, "event", bounds) == Page(NEWEST_FIRST[3:9])
 

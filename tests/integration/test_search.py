@@ -94,6 +94,21 @@ def test_search_pages_meet_all_that_matches_once_newest_first(
     assert every_page(world, merchant, "metadata['order']:'none'", limit) == []
 
 
+def test_search_goes_on_to_the_next_page_of_the_list_without_a_read(
+    world: World, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    monkeypatch.setattr(search, "LIMIT_MAX", 2)
+    first, *_ = [pay(world, merchant, f"no. {n}")["id"] for n in range(5)]
+    reads: list[str] = []
+    monkeypatch.setattr(world.payments, "load", reads.append)
+    # when
+    body = found(world, merchant, "metadata['order']:'no. 0'").body
+    # then
+    assert [item["id"] for item in body["data"]] == [first]
+    assert reads == []
+
+
 def test_search_finds_customers_and_no_deleted_ones(client: Client) -> None:
     # given
     ids = []
