@@ -63,11 +63,10 @@ class Regions:
     others: Sequence[DocumentStore]
     home: DocumentStore
 
-    def commit(self, writes: Mapping[int, Sequence[DocumentWrite]]) -> None:
-        """Writes to every region what is meant for it, by its place in `stores`."""
-        for place, store in enumerate(self.stores):
-            if writes[place]:
-                store.commit(writes[place])
+    def commit(self, writes: Sequence[Sequence[DocumentWrite]]) -> None:
+        """Writes to every region what is meant for it, in the order of `stores`."""
+        for store, meant in zip(self.stores, writes, strict=True):
+            store.commit(meant)
 
     @property
     def stores(self) -> tuple[DocumentStore, ...]:
@@ -134,7 +133,7 @@ def create(
         raise OperatorError(f"{new.account} has {USABLE_MAX} keys of this mode: revoke one first")
     key = key_document(new, secret, context.now_ms)
     write = created_key(key, context, reason)
-    regions.commit({place: [write] for place in range(len(regions.stores))})
+    regions.commit([[write] for _ in regions.stores])
     return {**_shown(key, context.now_ms), "secret": secret}
 
 
@@ -171,16 +170,13 @@ def roll(
         context.now_ms,
     )
     write = created_key(fresh, context, reason)
-    writes = {}
-    for place, store in enumerate(regions.stores):
-        held = _find(store, regions.account.id, named)
-        writes[place] = [write, ended(held, context, reason, after_s=overlap_s)]
-    regions.commit(writes)
-    left = _find(regions.home, regions.account.id, named)
+    held = [_find(store, regions.account.id, named) for store in regions.stores]
+    ends = [ended(key, context, reason, after_s=overlap_s) for key in held]
+    regions.commit([[write, end] for end in ends])
     return {
         **_shown(fresh, context.now_ms),
         "secret": secret,
-        "replaces": _shown(left, context.now_ms),
+        "replaces": _shown(ends[-1].document, context.now_ms),
     }
 
 

@@ -58,8 +58,8 @@ def change(
     if not wanted or not all(0 < limit <= RATE_MAX for limit in wanted.values()):
         raise OperatorError(f"say what to set, each from 1 to {RATE_MAX}")
     mode, account = mode_of(livemode=livemode), regions.account.id
-    writes: dict[int, list[DocumentWrite]] = {}
-    for place, store in enumerate(regions.stores):
+    writes: list[list[DocumentWrite]] = []
+    for store in regions.stores:
         profile = store.get(account)
         if profile is None:
             raise OperatorError(f"a region does not know {account}")
@@ -68,10 +68,12 @@ def change(
         data = {**profile.data, "limits": {**held, mode: limits}}
         keys = keys_of(store, Scope(account, livemode))
         usable = [key for key in keys if is_usable(key, context.now_ms)]
-        writes[place] = [
-            updated(profile, data, context, reason=reason),
-            *limited(usable, limits, context, reason),
-        ]
+        writes.append(
+            [
+                updated(profile, data, context, reason=reason),
+                *limited(usable, limits, context, reason),
+            ]
+        )
     regions.commit(writes)
     return {"account": account, mode: limits}
 
