@@ -67,9 +67,8 @@ def payment(client: stripe.StripeClient) -> stripe.PaymentIntent:
     return made
 
 
-def test_running_platform_is_verified_by_its_public_keys(
-    platform: Platform, payment: stripe.PaymentIntent
-) -> None:
+@pytest.mark.usefixtures("payment")
+def test_running_platform_is_verified_by_its_public_keys(platform: Platform) -> None:
     # given
     environment = {**os.environ, "FARTHING_HOME": str(platform.home.folder)}
 
@@ -79,17 +78,16 @@ def test_running_platform_is_verified_by_its_public_keys(
 
     # then: the first checkpoint comes ten seconds after the first payment
     code, said = eventually(verified, lambda answer: answer[0] == 0, within_s=WITHIN_S)
-    assert (code, payment.id.startswith("pi_")) == (0, True)
+    assert code == 0
     assert "carry the platform's signature" in said
 
 
-def test_projections_are_what_they_are_made_of(
-    platform: Platform, payment: stripe.PaymentIntent
-) -> None:
+@pytest.mark.usefixtures("payment")
+def test_projections_are_what_they_are_made_of(platform: Platform) -> None:
     code, said = eventually(
         lambda: operate(platform, "rebuild"), lambda answer: answer[0] == 0, within_s=WITHIN_S
     )
-    assert code == 0, (said, payment.id)
+    assert code == 0, said
 
 
 def test_payment_is_shown_as_it_was(
@@ -124,10 +122,9 @@ def checkpoints(platform: Platform, region: str) -> tuple[Any, str, Sequence[Any
     return client, bucket, versions
 
 
+@pytest.mark.usefixtures("payment")
 @pytest.mark.parametrize("region", regions())
-def test_checkpoint_cannot_be_taken_back(
-    platform: Platform, payment: stripe.PaymentIntent, region: str
-) -> None:
+def test_checkpoint_cannot_be_taken_back(platform: Platform, region: str) -> None:
     # given
     client, bucket, versions = eventually(
         lambda: checkpoints(platform, region), lambda found: bool(found[2]), within_s=WITHIN_S
@@ -137,7 +134,7 @@ def test_checkpoint_cannot_be_taken_back(
     with pytest.raises(ClientError) as refused:
         client.delete_object(Bucket=bucket, BypassGovernanceRetention=True, **version)
     # then
-    assert refused.value.response["Error"]["Code"] == "AccessDenied", payment.id
+    assert refused.value.response["Error"]["Code"] == "AccessDenied"
     signed = json.loads(client.get_object(Bucket=bucket, **version)["Body"].read())
     assert signed["checkpoint"]["region"] == region
 
