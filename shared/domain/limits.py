@@ -30,7 +30,6 @@ class Reason(StrEnum):
     GLOBAL_RATE = "global-rate"
     ENDPOINT_RATE = "endpoint-rate"
     RESOURCE = "resource-specific"
-    GLOBAL_CONCURRENCY = "global-concurrency"
     ENDPOINT_CONCURRENCY = "endpoint-concurrency"
 
 

@@ -28,7 +28,6 @@ _LIMITED = {
     Reason.GLOBAL_RATE: "Request rate limit exceeded.",
     Reason.ENDPOINT_RATE: "Request rate limit of this endpoint exceeded.",
     Reason.RESOURCE: "This object was changed too often.",
-    Reason.GLOBAL_CONCURRENCY: "Too many requests at the same time.",
     Reason.ENDPOINT_CONCURRENCY: "Too many requests to this endpoint at the same time.",
 }
 _WAIT = "Wait before you try again, and longer each time."
