@@ -8,9 +8,9 @@ but a queue with too many of them gives out none, and one dead endpoint would st
 
 An attempt is noted in the log of deliveries, then the next one is queued, then that is noted. Where
 the function dies in between, its message comes again and finds out what is left to be done; where
-it dies before, the attempt is repeated. Of two messages of one attempt, one is noted, and only that
-one is followed by another. Messages are handled side by side, so that an endpoint that hangs holds
-up nobody else.
+it dies before, the attempt is repeated. Of two messages of one attempt, one is noted; the other
+queues the next attempt as well only where it looks before that is noted, since who noted it may
+have died. Messages are handled side by side, so that an endpoint that hangs holds up nobody else.
 """
 
 import functools

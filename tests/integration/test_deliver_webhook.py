@@ -484,12 +484,43 @@ def test_function_that_dies_at_any_call_loses_no_delivery(
         assert (world.pending(), world.tried()) == (int(status == 500), ["we_1"])
         queued = [json.loads(item["Body"])["attempt"] for item in world.receive()]
         assert set(queued) == ({2} if status == 500 else set())
-        # and two messages of one attempt, at the same time, are followed by one
+        # and two messages of one attempt are followed by one
         for attempt in queued:
             world.send({"event": world.event.id, "endpoint": "we_1", "attempt": attempt})
-        world.run()
+        world.handle(world.receive())
         following = [json.loads(item["Body"])["attempt"] for item in world.receive()]
         assert following == [3] * len(set(queued))
+
+
+@pytest.mark.parametrize("after", ["deliveries.keep", "queue.put"])
+def test_twin_that_looks_while_the_next_attempt_is_queued_notes_nothing_twice(
+    world: World, after: str
+) -> None:
+    # given two messages of one attempt, one handled while the other has noted or queued its next
+    with serve(lambda _: Reply(500)) as url:
+        world.endpoint("we_1", url)
+        world.announce("we_1")
+        (message,) = world.receive()
+        port, _, method = after.partition(".")
+        watched = world if port == "queue" else getattr(world, port)
+        original = getattr(watched, method)
+
+        def let_in(*args: Any, **kwargs: Any) -> Any:
+            answer = original(*args, **kwargs)
+            setattr(watched, method, original)
+            world.handle([message])
+            return answer
+
+        setattr(watched, method, let_in)
+        # when
+        world.handle([message])
+        # then: who comes in between cannot know that the other lives, and queues the next as well
+        assert world.attempts() == [(500, "http_status")]
+        twins = world.receive()
+        assert {json.loads(item["Body"])["attempt"] for item in twins} == {2}
+        # and of those, one is noted
+        world.handle(twins)
+    assert world.attempts() == [(500, "http_status")] * 2
 
 
 def test_delivery_to_an_endpoint_that_was_deleted_ends(world: World) -> None:
