@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from shared.adapters.aws_calls import calling
-from shared.adapters.dynamodb import dump, load, write_if
+from shared.adapters.dynamodb import dump, load, put_once
 from shared.config import CHECKPOINT_RETENTION_DAYS
 from shared.domain.canonical import canonical
 from shared.domain.errors import InvariantError, TransientError
@@ -160,11 +160,10 @@ class DynamoCheckpointLog:
         number = signed.checkpoint.number
         item = {"pk": {"S": CHECKPOINT}, "sk": {"S": _digits(number)}}
         return calling(
-            write_if,
-            write=self._dynamodb.put_item,
-            TableName=self._table,
-            Item={**item, "body": dump(signed.to_dict())},
-            ConditionExpression="attribute_not_exists(pk)",
+            put_once,
+            client=self._dynamodb,
+            table=self._table,
+            item={**item, "body": dump(signed.to_dict())},
         )
 
     def page(self, after_number: int, limit: int) -> Sequence[SignedCheckpoint]:

@@ -68,6 +68,13 @@ def write_if(write: Callable[..., object], **arguments: Any) -> bool:
     return True
 
 
+def put_once(client: "DynamoDBClient", table: str, item: Item) -> bool:
+    """Puts an item that must not exist; tells whether there was none."""
+    return write_if(
+        client.put_item, TableName=table, Item=item, ConditionExpression="attribute_not_exists(pk)"
+    )
+
+
 def _spread(seconds: float) -> float:
     """Draws half to one and a half of a time, so that those who wait do not come together."""
     return seconds * (0.5 + secrets.randbelow(1000) / 1000)

@@ -77,13 +77,8 @@ class DynamoChangeStore:
         """Writes the record of an operator's action."""
         if self._signer is None:
             raise InvariantError("this store was opened without what signs audit records")
-        is_new = dynamodb.write_if(
-            self._client.put_item,
-            TableName=self._table,
-            Item=dynamodb.change_item(change, self._signer),
-            ConditionExpression="attribute_not_exists(pk)",
-        )
-        if not is_new:
+        item = dynamodb.change_item(change, self._signer)
+        if not dynamodb.put_once(self._client, self._table, item):
             raise VersionConflictError(f"Somebody else changed {change.entity} first.")
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # A full block takes some 20 KB. Whoever reads what is new needs few; all others need more.
 _FEW, _MANY = 4, 20
-_IS_NEW = "attribute_not_exists(pk)"
+_BEHIND_ALL = 10**12 - 1
 
 
 class DynamoBlockStore:
@@ -35,15 +35,7 @@ class DynamoBlockStore:
 
     def tail(self, shard: int) -> Block | None:
         """Reads the newest block of a shard, strongly consistent."""
-        answer = self._client.query(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": _chain(shard)}},
-            ScanIndexForward=False,
-            ConsistentRead=True,
-            Limit=1,
-        )
-        return next(map(_block, answer["Items"]), None)
+        return next(self._query(shard, "sk < :bound", _BEHIND_ALL, 1), None)
 
     def get(self, shard: int, number: int) -> Block | None:
         """Reads one block, strongly consistent."""
@@ -58,7 +50,7 @@ class DynamoBlockStore:
     def newest_first(self, shard: int, before_number: int | None = None) -> Iterator[Block]:
         """Reads the blocks before one, or all, backwards, a few at a time."""
         if before_number is None:
-            return self._query(shard, "sk < :bound", 10**12 - 1, _FEW)
+            return self._query(shard, "sk < :bound", _BEHIND_ALL, _FEW)
         return self._query(shard, "sk < :bound", before_number, _MANY)
 
     def append(self, block: Block, late: Sequence[Leaf] = ()) -> bool:
@@ -70,12 +62,7 @@ class DynamoBlockStore:
             "leaves": pack([leaf.to_dict() for leaf in block.leaves]),
         }
         if not late:
-            return dynamodb.write_if(
-                self._client.put_item,
-                TableName=self._table,
-                Item=item,
-                ConditionExpression=_IS_NEW,
-            )
+            return dynamodb.put_once(self._client, self._table, item)
         markers = [{**_late_key(name_of(leaf)), "hash": {"S": leaf.hash}} for leaf in late]
         try:
             dynamodb.transact(
@@ -144,7 +131,7 @@ class DynamoStripeStore:
     def change(self, book: str, before: Stripes, after: Stripes) -> None:
         """Replaces the stripes of a book."""
         is_default = before == Stripes()
-        condition = "history = :before" + (f" OR {_IS_NEW}" if is_default else "")
+        condition = "history = :before" + (" OR attribute_not_exists(pk)" if is_default else "")
         is_kept = dynamodb.write_if(
             self._client.put_item,
             TableName=self._table,

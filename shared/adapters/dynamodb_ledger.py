@@ -43,13 +43,7 @@ class DynamoLedgerStore:
 
     def post(self, journal: Journal) -> None:
         """Writes a journal that belongs to no change of a payment."""
-        is_new = dynamodb.write_if(
-            self._client.put_item,
-            TableName=self._table,
-            Item=journal_item(journal),
-            ConditionExpression="attribute_not_exists(pk)",
-        )
-        if not is_new:
+        if not dynamodb.put_once(self._client, self._table, journal_item(journal)):
             raise VersionConflictError(f"{journal.id} is posted already.")
 
 

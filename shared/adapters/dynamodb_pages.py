@@ -31,16 +31,12 @@ class DynamoPageStore:
 
     def put(self, page: BookPage) -> bool:
         """Keeps a page; tells whether it is new."""
-        return dynamodb.write_if(
-            self._client.put_item,
-            TableName=self._table,
-            Item={
-                "pk": {"S": _partition(page.book, page.shard)},
-                "sk": {"S": _sort_key(page.place)},
-                "body": pack(page.to_dict()),
-            },
-            ConditionExpression="attribute_not_exists(pk)",
-        )
+        item = {
+            "pk": {"S": _partition(page.book, page.shard)},
+            "sk": {"S": _sort_key(page.place)},
+            "body": pack(page.to_dict()),
+        }
+        return dynamodb.put_once(self._client, self._table, item)
 
     def last(self, book: str, shard: int, before: Place | None = None) -> BookPage | None:
         """Reads the newest page of a book in a shard, of those before a place."""

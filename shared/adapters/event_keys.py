@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from shared.adapters.aws_calls import calling
-from shared.adapters.dynamodb import write_if
+from shared.adapters.dynamodb import put_once
 from shared.domain.canonical import canonical
 from shared.domain.errors import InvariantError
 from shared.domain.ports import Clock
@@ -143,11 +143,10 @@ class KmsEventSigner:
             EncryptionContext=self._context(day),
         )
         is_first = calling(
-            write_if,
-            write=self._dynamodb.put_item,
-            TableName=self._table,
-            Item={**_key(day), "wrapped_key": {"B": bytes(answer["CiphertextBlob"])}},
-            ConditionExpression="attribute_not_exists(pk)",
+            put_once,
+            client=self._dynamodb,
+            table=self._table,
+            item={**_key(day), "wrapped_key": {"B": bytes(answer["CiphertextBlob"])}},
         )
         if is_first:
             return self._keep(day, self._subkey(day, bytes(answer["Plaintext"])))
