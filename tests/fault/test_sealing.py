@@ -180,12 +180,12 @@ class Scene:
         self.ledger = SealedLedger()
         self.ledger.clock.advance(3 * HOUR_MS)
         self.past = some_records(seeded(1), 12, 30 * MINUTE_MS, books=2)
-        self.late = some_records(seeded(2), 8, 30 * MINUTE_MS, books=2)
+        late = some_records(seeded(2), 8, 30 * MINUTE_MS, books=2)
         now = some_records(seeded(3), 24, MINUTE_MS, books=2)
         later = some_records(seeded(4), 12, MINUTE_MS, books=2)
         self.now = [moved(record, HOUR_MS, "n") for record in now]
         self.later = [moved(record, HOUR_MS + 1, "l") for record in later]
-        self.late = [moved(record, 0, "t") for record in self.late]
+        self.late = [moved(record, 0, "t") for record in late]
         for records in (self.past, self.late, self.now, self.later):
             self.ledger.write(records)
         self.ledger.deliver(self.past)

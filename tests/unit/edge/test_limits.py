@@ -29,18 +29,15 @@ class Broken:
 class Limited(Platform):
     """A platform whose requests are counted."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.buckets: Any = MemoryBucketStore()
+
     def ports(self) -> ApiPorts:
         limiter = RateLimiter(self.buckets, self.clock)
         return ApiPorts.of(
             self.documents, self.idempotency, self.clock, self.entropy, "us-east-1", None, limiter
         )
-
-    buckets: Any = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.buckets = MemoryBucketStore()
-        self.runs = 0
 
 
 class Thing(Params):
