@@ -13,13 +13,14 @@ from functions.api_customers.attachment import (
     detached,
     made_attached,
 )
+from functions.api_customers.balance_transactions import transacted
 from functions.api_customers.models import (
     CreateCustomer,
     ListCustomers,
     UpdateCustomer,
 )
 from shared.domain.audit_trail import created, updated
-from shared.domain.documents import Document, DocumentWrite, ListEntry, PageQuery
+from shared.domain.documents import Document, DocumentWrite, ListEntry, PageQuery, Scope
 from shared.domain.errors import RejectedError, TransientError
 from shared.domain.ports import DocumentStore
 from shared.domain.search import CUSTOMERS
@@ -44,11 +45,15 @@ _DEFAULTS: Mapping[str, Any] = {
 def register(api: Api, documents: DocumentStore, sandbox_cards: SandboxCardsSource) -> None:
     """Adds the operations to the API."""
     customers = _Customers(documents, sandbox_cards)
-    api.post("/v1/customers", CreateCustomer, returns=KIND)(customers.create)
+    api.post("/v1/customers", CreateCustomer, returns=KIND, references=_of_balance)(
+        customers.create
+    )
     api.list("/v1/customers", ListCustomers, returns=KIND)(customers.list)
     api.list("/v1/customers/search", SearchParams, returns=KIND)(customers.search)
     api.get("/v1/customers/{id}", NoParams, returns=KIND)(customers.retrieve)
-    api.post("/v1/customers/{id}", UpdateCustomer, returns=KIND)(customers.update)
+    api.post("/v1/customers/{id}", UpdateCustomer, returns=KIND, references=_of_balance)(
+        customers.update
+    )
     api.delete("/v1/customers/{id}", NoParams)(customers.delete)
 
 
@@ -73,11 +78,15 @@ class _Customers:
             livemode=request.scope.livemode,
             version=1,
             created_ms=request.now_ms,
-            data=_merged({}, sent),
+            data=_with_currency(request, _merged({}, sent)),
         )
         self._require_own_default(request, customer, method)
-        write = created(customer, request.context, listed=_entries(customer))
-        return self._commit(request, [write] if method is None else [write, method])
+        writes = [created(customer, request.context, listed=_entries(customer))]
+        if method is not None:
+            writes.append(method)
+        if customer.data["balance"]:
+            writes.append(transacted(request, customer, customer.data["balance"], "initial"))
+        return self._commit(request, writes)
 
     def list(self, request: Request[ListCustomers]) -> Reply:
         """Lists customers, or those with exactly this e-mail address."""
@@ -114,7 +123,8 @@ class _Customers:
         """Changes what was sent and leaves the rest."""
         scoped = ScopedDocuments(self._documents, request.scope)
         before = scoped.named_by_path(KIND, request.path["id"])
-        after = replace(before, data=_merged(before.data, request.params.sent()))
+        data = _with_currency(request, _merged(before.data, request.params.sent()))
+        after = replace(before, data=data)
         self._require_own_default(request, after)
         old, new = _entries(before), _entries(after)
         write = updated(
@@ -124,7 +134,11 @@ class _Customers:
             listed=[entry for entry in new if entry not in old],
             unlisted=[entry for entry in old if entry not in new],
         )
-        return self._commit(request, [write])
+        writes = [write]
+        changed = data["balance"] - before.data.get("balance", 0)
+        if changed:
+            writes.append(transacted(request, write.document, changed, "adjustment"))
+        return self._commit(request, writes)
 
     def delete(self, request: Request[NoParams]) -> Reply:
         """Detaches the customer's payment methods and leaves a tombstone without personal data."""
@@ -187,6 +201,19 @@ class _Customers:
         reply = Reply(200, objects.customer(writes[0].document))
         self._documents.commit(writes, request.answered(reply))
         return reply
+
+
+def _of_balance(params: UpdateCustomer, scope: Scope) -> Sequence[str]:
+    """Names the account, whose currency a first balance is in."""
+    return [scope.account] if "balance" in params.model_fields_set else []
+
+
+def _with_currency(request: Request[Any], data: dict[str, Any]) -> dict[str, Any]:
+    """Returns the data of a customer whose balance, where there is any, has a currency."""
+    if not data["balance"] or data.get("currency") is not None:
+        return data
+    account = request.references[request.scope.account]
+    return {**data, "currency": account.data["default_currency"]}
 
 
 def _merged(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from functions.api_customers import customers, payment_methods
+from functions.api_customers import balance_transactions, customers, payment_methods
 from functions.api_customers.attachment import SandboxCardsSource
 from shared import bootstrap, bootstrap_api
 from shared.domain.ports import DocumentStore
@@ -15,6 +15,7 @@ def build(ports: ApiPorts, documents: DocumentStore, sandbox_cards: SandboxCards
     """Composes the API of this family."""
     api = Api(ports)
     customers.register(api, documents, sandbox_cards)
+    balance_transactions.register(api, documents)
     payment_methods.register(api, documents, sandbox_cards)
     return api
 

@@ -8,6 +8,7 @@ from shared.edge.fields import (
     Address,
     BillingDetails,
     Clearable,
+    Currency,
     Email,
     Integer,
     Items,
@@ -22,6 +23,7 @@ from shared.edge.params import Params
 
 BALANCE_MINOR_MAX = 99_999_999
 
+Balance = Annotated[Integer, Field(ge=-BALANCE_MINOR_MAX, le=BALANCE_MINOR_MAX)]
 AllowRedisplay = Literal["always", "limited", "unspecified"]
 PaymentMethodType = Literal["card"]
 
@@ -37,7 +39,7 @@ class UpdateCustomer(Params):
     """Parameters of POST /v1/customers/{id}."""
 
     address: Clearable[Address] = None
-    balance: Annotated[Integer, Field(ge=-BALANCE_MINOR_MAX, le=BALANCE_MINOR_MAX)] = 0
+    balance: Balance = 0
     business_name: Clearable[Annotated[Text, Field(max_length=150)]] = None
     description: Clearable[Text] = None
     email: Clearable[Email] = None
@@ -65,6 +67,20 @@ class ListCustomers(ListParams):
     """Parameters of GET /v1/customers."""
 
     email: Annotated[Text, Field(max_length=512)] | None = None
+
+
+class UpdateBalanceTransaction(Params):
+    """Parameters of POST /v1/customers/{customer}/balance_transactions/{id}."""
+
+    description: Clearable[Text] = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class CreateBalanceTransaction(UpdateBalanceTransaction):
+    """Parameters of POST /v1/customers/{customer}/balance_transactions."""
+
+    amount: Balance
+    currency: Currency
 
 
 class CustomersPaymentMethods(PageParams):

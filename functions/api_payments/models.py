@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from shared.domain.money import AMOUNT_MINOR_MAX, is_currency
+from shared.domain.money import AMOUNT_MINOR_MAX
 from shared.edge.fields import (
     Boolean,
     Clearable,
+    Currency,
     Email,
     Integer,
     Items,
@@ -31,17 +32,7 @@ def _amount(value: int) -> int:
     return value
 
 
-def _currency(value: object) -> object:
-    if not isinstance(value, str) or value == "":
-        return value
-    code = value.lower()
-    if not is_currency(code):
-        raise refusal(f"Invalid currency: {value[:20]}. Use a three-letter ISO 4217 code.")
-    return code
-
-
 Amount = Annotated[Integer, AfterValidator(_amount)]
-Currency = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_currency)]
 Descriptor = Annotated[str, StringConstraints(min_length=1, max_length=22)]
 CaptureMethod = Literal["automatic", "automatic_async", "manual"]
 

@@ -15,7 +15,7 @@ LIMIT_MAX = 100
 class Document:
     """A versioned object of one account and mode.
 
-    Args: kind: "customer", "payment_method", "token", "webhook_endpoint", "event" or "account".
+    Args: kind: as the API names it, such as "customer", or "account" and "api_key".
     version: 1 at creation, plus one per change. data: JSON, the kind's own fields.
     expires_at_s: when the store may drop it, epoch seconds, or None for never. change_hash: of its
     newest audit record, which names them all; two that say the same are equal whatever it is.

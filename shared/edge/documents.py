@@ -15,6 +15,7 @@ from shared.wire.errors import missing_reference, no_such
 # What messages call a kind.
 NOUNS: Mapping[str, str] = {
     "customer": "customer",
+    "customer_balance_transaction": "customer balance transaction",
     "event": "event",
     "payment_method": "PaymentMethod",
     "token": "token",

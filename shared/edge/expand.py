@@ -39,6 +39,12 @@ EXPANDABLE: Mapping[str, Mapping[str, str]] = {
         "invoice_settings.default_payment_method": "payment_method",
         "test_clock": "test_clock",
     },
+    "customer_balance_transaction": {
+        "checkout_session": "checkout.session",
+        "credit_note": "credit_note",
+        "customer": "customer",
+        "invoice": "invoice",
+    },
     "payment_intent": {
         "application": "application",
         "customer": "customer",

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from shared.domain.documents import LIMIT_DEFAULT, LIMIT_MAX
+from shared.domain.money import is_currency
 from shared.edge.params import Params
 from shared.wire.errors import ECHO_LENGTH_MAX, RequestError
 
@@ -81,6 +82,15 @@ def _metadata(value: object) -> object:
     return value
 
 
+def _currency(value: object) -> object:
+    if not isinstance(value, str) or value == "":
+        return value
+    code = value.lower()
+    if not is_currency(code):
+        raise refusal(f"Invalid currency: {value[:20]}. Use a three-letter ISO 4217 code.")
+    return code
+
+
 def _email(value: object) -> object:
     if isinstance(value, str) and value and not _EMAIL.fullmatch(value):
         shown = value[:ECHO_LENGTH_MAX]
@@ -92,6 +102,7 @@ Integer = Annotated[int, BeforeValidator(_integer)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_LENGTH_MAX)]
 Email = Annotated[str, StringConstraints(min_length=1, max_length=512), BeforeValidator(_email)]
+Currency = Annotated[str, StringConstraints(min_length=1), BeforeValidator(_currency)]
 ObjectId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 # A list sent as a[0]=, a[1]= or a[]=.
 Items = Annotated[list[T], BeforeValidator(_items)]

@@ -39,7 +39,7 @@ def customer(document: Document) -> Json:
         "balance": data.get("balance", 0),
         "business_name": data.get("business_name"),
         "created": document.created_ms // 1000,
-        "currency": None,
+        "currency": data.get("currency"),
         "customer_account": None,
         "default_source": None,
         "delinquent": False,
@@ -63,6 +63,27 @@ def customer(document: Document) -> Json:
         "shipping": _shipping(data.get("shipping")),
         "tax_exempt": data.get("tax_exempt", "none"),
         "test_clock": None,
+    }
+
+
+def customer_balance_transaction(document: Document) -> Json:
+    """Renders a change of a customer's balance."""
+    data = document.data
+    return {
+        **_head(document),
+        "amount": data["amount"],
+        "checkout_session": None,
+        "created": document.created_ms // 1000,
+        "credit_note": None,
+        "currency": data["currency"],
+        "customer": data["customer"],
+        "customer_account": None,
+        "description": data.get("description"),
+        "ending_balance": data["ending_balance"],
+        "invoice": None,
+        "livemode": document.livemode,
+        "metadata": dict(data.get("metadata") or {}),
+        "type": data["type"],
     }
 
 

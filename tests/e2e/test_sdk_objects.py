@@ -58,6 +58,22 @@ def test_customers_listed_page_by_page_are_all_there(platform: Platform) -> None
     assert [customer.id for customer in named.auto_paging_iter()] == [made[2], made[0]]
 
 
+def test_customers_balance_is_what_its_transactions_add_up_to(
+    client: stripe.StripeClient,
+) -> None:
+    # given
+    customer = client.v1.customers.create({"balance": -500})
+    transactions = client.v1.customers.balance_transactions
+    # when
+    made = transactions.create(customer.id, {"amount": 200, "currency": "usd"})
+    transactions.update(customer.id, made.id, {"description": "A part of it"})
+    # then
+    assert client.v1.customers.retrieve(customer.id).balance == -300
+    assert transactions.retrieve(customer.id, made.id).description == "A part of it"
+    listed = transactions.list(customer.id, {"limit": 1}).auto_paging_iter()
+    assert [(found.amount, found.ending_balance) for found in listed] == [(200, -300), (-500, -500)]
+
+
 def test_payment_method_attached_and_detached_is_not_used_again(
     client: stripe.StripeClient,
 ) -> None:

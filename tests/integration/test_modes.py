@@ -16,7 +16,7 @@ from tests.support.world import CARD, Answer, Merchant, World
 
 LIVE_SECRET = "sk_live_one00000000"
 # The ids of everything that a merchant's test key makes here; the account's own is of both modes.
-ID = re.compile(r"\b(?:cus|pm|tok|pi|ch|re|evt|we|txn|req)_[0-9A-Za-z]+")
+ID = re.compile(r"\b(?:cbtxn|cus|pm|tok|pi|ch|re|evt|we|txn|req)_[0-9A-Za-z]+")
 
 
 @dataclass(eq=False)
@@ -116,6 +116,8 @@ def _objects(world: Platform, merchant: Merchant) -> list[str]:
     method = post(vault, "/v1/payment_methods", type="card", card=CARD)["id"]
     token = post(vault, "/v1/tokens", card=CARD)["id"]
     post(customers, f"/v1/payment_methods/{method}/attach", customer=customer)
+    change = {"amount": 100, "currency": "usd"}
+    balance = post(customers, f"/v1/customers/{customer}/balance_transactions", **change)["id"]
     hook = {"url": "https://example.com/hook", "enabled_events": ["payment_intent.succeeded"]}
     endpoint = post(world._events_api(), "/v1/webhook_endpoints", **hook)["id"]
     order = {"amount": 2000, "currency": "usd", "payment_method": method, "customer": customer}
@@ -123,7 +125,8 @@ def _objects(world: Platform, merchant: Merchant) -> list[str]:
     held = post(payments, "/v1/payment_intents", **order, confirm="true", capture_method="manual")
     refund = post(payments, "/v1/refunds", payment_intent=paid["id"], amount=100)
     found = [customer, method, token, endpoint, paid["id"], held["id"], refund["id"]]
-    return [*found, paid["latest_charge"], held["latest_charge"], "evt_1", "txn_1"]
+    charges = [paid["latest_charge"], held["latest_charge"]]
+    return [*found, *charges, balance, "evt_1", "txn_1"]
 
 
 def test_modes_walk_covers_every_family_of_objects(modes: Modes) -> None:
