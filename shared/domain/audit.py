@@ -12,7 +12,8 @@ record can never be taken back, and neither could a secret in it.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from shared.domain.canonical import canonical
@@ -63,7 +64,8 @@ _RULES: Mapping[str, _Rules] = {
 _NO_RULES = _Rules()
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, which would leave its hash no place to be kept.
+@dataclass(frozen=True)
 class Change:
     """One change of one entity.
 
@@ -86,23 +88,20 @@ class Change:
     new: Mapping[str, Any]
     metadata: Mapping[str, str]
     previous_hash: str
-    _hash: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> str:
         """Names it among all records of changes."""
         return f"{self.entity}/{self.version}"
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over everything above, in hex: it names all changes up to this one."""
-        if not self._hash:
-            self._hash.append(hashlib.sha256(canonical(self.facts())).hexdigest())
-        return self._hash[0]
+        return hashlib.sha256(canonical(self.facts())).hexdigest()
 
     def facts(self) -> Json:
         """Returns what the hash is of."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.init}
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from shared.domain.canonical import canonical
@@ -45,7 +46,8 @@ _SECRETS: Mapping[EventType, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, which would leave its hash no place to be kept.
+@dataclass(frozen=True)
 class Event:
     """One change of one payment.
 
@@ -62,14 +64,11 @@ class Event:
     data: Mapping[str, Any]
     request: Mapping[str, str | None]
     previous_hash: str = ""
-    _hash: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over everything above but secrets, in hex: it names all events up to this one."""
-        if not self._hash:
-            self._hash.append(hashlib.sha256(canonical(self.facts())).hexdigest())
-        return self._hash[0]
+        return hashlib.sha256(canonical(self.facts())).hexdigest()
 
     def facts(self) -> dict[str, Any]:
         """Returns what the hash is of, and what is sealed: all but secrets."""

@@ -12,6 +12,7 @@ from binascii import crc32
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -33,7 +34,8 @@ class RecordKind(StrEnum):
     CHANGE = "change"
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, which would leave its hash no place to be kept.
+@dataclass(frozen=True)
 class Record:
     """What evidence is kept of.
 
@@ -49,7 +51,7 @@ class Record:
     subject: str
     data: Mapping[str, Any]
 
-    @property
+    @cached_property
     def leaf_hash(self) -> str:
         """Hex SHA-256 that stands for the record in its block's tree."""
         return leaf_hash(canonical(self.to_dict()))
