@@ -11,7 +11,6 @@ from shared.domain.evidence import Record
 from shared.domain.records import change_record, event_record, journal_record
 
 Image = Mapping[str, Any]
-HISTORY = "EV#"
 # Pages are ordered by times of 13 digits.
 _TIMES_MS = range(10**13)
 
@@ -40,7 +39,7 @@ def _reader(image: Image) -> Callable[[Image], Record] | None:
     pk, sk = image["pk"]["S"], image["sk"]["S"]
     if sk.startswith(f"{pk}/"):
         return _journal
-    if not sk.startswith(HISTORY):
+    if not sk.startswith(dynamodb.HISTORY_PREFIX):
         return None
     return _event if "type" in image else _change
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.client import DynamoDBClient
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
-# Sorts the audit records of an entity behind each other, as the events of a payment.
-CHANGE_PREFIX = "EV#"
+# Sorts what an object was through behind each other: a payment's events, others' audit records.
+HISTORY_PREFIX = "EV#"
 _BATCH_READ_MAX = 100
 _BATCH_TRIES_MAX = 8
 # A payment waits for it: a burst is over within that time, or the table is too small.
@@ -188,7 +188,7 @@ def change_item(change: Change, signer: EventSigner) -> dict[str, Any]:
     previous_hash = facts.pop("previous_hash")
     return {
         "pk": {"S": change.entity},
-        "sk": {"S": change_key(change.version)},
+        "sk": {"S": history_key(change.version)},
         "book": {"S": change.book},
         "body": dump(facts),
         "previous_hash": {"S": previous_hash},
@@ -198,9 +198,9 @@ def change_item(change: Change, signer: EventSigner) -> dict[str, Any]:
     }
 
 
-def change_key(version: int) -> str:
-    """Orders the audit records of an entity by version."""
-    return f"{CHANGE_PREFIX}{version:08d}"
+def history_key(version: int) -> str:
+    """Orders what an object was through by version."""
+    return f"{HISTORY_PREFIX}{version:08d}"
 
 
 def list_key(account: str, *, livemode: bool, collection: str, shard: int) -> str:

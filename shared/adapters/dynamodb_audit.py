@@ -53,8 +53,8 @@ class DynamoChangeStore:
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues={
                 ":pk": {"S": entity},
-                ":first": {"S": dynamodb.change_key(first)},
-                ":last": {"S": dynamodb.change_key(last)},
+                ":first": {"S": dynamodb.history_key(first)},
+                ":last": {"S": dynamodb.history_key(last)},
             },
             ScanIndexForward=is_back,
             ConsistentRead=True,
@@ -66,7 +66,7 @@ class DynamoChangeStore:
     def get_many(self, names: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], AuditRecord]:
         """Reads up to 100 records; the missing ones are left out."""
         keys = [
-            {"pk": {"S": entity}, "sk": {"S": dynamodb.change_key(version)}}
+            {"pk": {"S": entity}, "sk": {"S": dynamodb.history_key(version)}}
             for entity, version in dict.fromkeys(names)
         ]
         items = dynamodb.batch_get(self._client, self._table, keys) if keys else ()

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 STATE = "STATE"
 # A key of the index takes 1,000 writes/s: 64 take a region's 20,000 payments/s, twice each.
 DUE_SHARDS = 64
-_EVENT_PREFIX = "EV#"
 
 
 class DynamoPaymentStore:
@@ -69,7 +68,7 @@ class DynamoPaymentStore:
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
             ExpressionAttributeValues={
                 ":pk": {"S": payment_id},
-                ":prefix": {"S": _EVENT_PREFIX},
+                ":prefix": {"S": dynamodb.HISTORY_PREFIX},
             },
             ConsistentRead=True,
         )
@@ -145,7 +144,7 @@ def _event_item(event: Event, book: str, signer: EventSigner) -> dict[str, Any]:
     signature = signer.sign(event.hash)
     return {
         "pk": {"S": event.payment_id},
-        "sk": {"S": f"{_EVENT_PREFIX}{event.version:08d}"},
+        "sk": {"S": dynamodb.history_key(event.version)},
         "type": {"S": event.type},
         "occurred_at_ms": {"N": str(event.occurred_at_ms)},
         "body": dynamodb.dump(event.data),
@@ -162,7 +161,7 @@ def event_of_image(item: Mapping[str, Any]) -> SignedEvent:
     """Reads an event from its item, or a stream record's image of it."""
     event = Event(
         payment_id=item["pk"]["S"],
-        version=int(item["sk"]["S"].removeprefix(_EVENT_PREFIX)),
+        version=int(item["sk"]["S"].removeprefix(dynamodb.HISTORY_PREFIX)),
         type=EventType(item["type"]["S"]),
         occurred_at_ms=int(item["occurred_at_ms"]["N"]),
         data=dynamodb.load(item, "body"),
