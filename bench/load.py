@@ -8,6 +8,7 @@ the trial balance, and the books balance.
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,11 +84,10 @@ def _run(summary: dict[str, Any], merchant: dict[str, Any], clients: int, second
                 answer = f"{type(error).__name__} {error.http_status}"
             tally.add((time.perf_counter() - started) * 1000, answer, payment)
 
-    threads = [threading.Thread(target=work) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(clients) as threads:
+        # What ends a client ends the run: its payments would be missing and nobody know.
+        for client in [threads.submit(work) for _ in range(clients)]:
+            client.result()
     return tally
 
 
