@@ -453,6 +453,7 @@ def _pay_order(
         "provider": PROVIDER,
         "merchant_country": account.data["country"],
         "challenge": not (params.off_session or params.error_on_requires_action),
+        "off_session": params.off_session,
     }
 
 

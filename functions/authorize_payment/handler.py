@@ -39,7 +39,7 @@ def run(
     if payment.has_pending(OperationKind.CAPTURE):
         return done(payment, Outcome.AUTHORIZED)
     try:
-        answer = _ask(payment, vault, provider, sale=sale)
+        answer = _ask(payment, vault, provider, sale=sale, off_session=work.order["off_session"])
     except (RejectedError, TransientError):
         # The card could not be opened, or the provider not reached: nothing was sent now.
         found = load_payment(payments, payment.id)
@@ -69,7 +69,9 @@ def _recorded(payment: Payment) -> dict[str, Any]:
     return done(payment, Outcome.AUTHORIZED if must_capture else Outcome.DONE)
 
 
-def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) -> ProviderAnswer:
+def _ask(
+    payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool, off_session: bool
+) -> ProviderAnswer:
     charge = payment.latest_charge
     operation = "sale" if sale else "authorization"
     address = charge.billing_details.get("address") or {}
@@ -88,6 +90,7 @@ def _ask(payment: Payment, vault: Vault, provider: CardProvider, *, sale: bool) 
             capture=sale,
             address_line1=address.get("line1"),
             address_postal_code=address.get("postal_code"),
+            off_session=off_session,
         )
     )
 

@@ -64,12 +64,9 @@ def authorization_of(body: Mapping[str, Any], key: str) -> AuthorizationRequest:
     Raises: BadRequestError.
     """
     names = {"merchant", "livemode", "payment_intent", "reference", "card", "amount", "currency"}
-    _only(body, {*names, "capture", "address"})
+    _only(body, {*names, "capture", "address", "off_session"})
     if body.get("livemode") is not False:
         raise BadRequestError("livemode must be false: this network moves no money")
-    capture = body.get("capture")
-    if not isinstance(capture, bool):
-        raise BadRequestError("capture must be a boolean")
     currency = body.get("currency")
     if not isinstance(currency, str) or not is_currency(currency):
         raise BadRequestError("currency must be a lower-case ISO 4217 code")
@@ -82,9 +79,10 @@ def authorization_of(body: Mapping[str, Any], key: str) -> AuthorizationRequest:
         card=_card_of(body.get("card")),
         amount_minor=_amount(body),
         currency=currency,
-        capture=capture,
+        capture=_boolean(body.get("capture"), "capture"),
         address_line1=address.get("line1"),
         address_postal_code=address.get("postal_code"),
+        off_session=_boolean(body.get("off_session", False), "off_session"),
     )
 
 
@@ -161,6 +159,12 @@ def _integer(value: object, field: str, least: int, most: int) -> int:
     # A bool is an int to Python and no number to JSON.
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise BadRequestError(f"{field} must be an integer from {least} to {most}")
+    return value
+
+
+def _boolean(value: object, field: str) -> bool:
+    if not isinstance(value, bool):
+        raise BadRequestError(f"{field} must be a boolean")
     return value
 
 

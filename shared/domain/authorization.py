@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from shared.domain.audit_trail import created
-from shared.domain.capture import captured_draft, requested_draft
+from shared.domain.capture import captured_drafts, requested_draft
 from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import RejectedError
@@ -214,7 +214,7 @@ def record_answer(
         )
     ]
     if payment.is_automatic and sale:
-        drafts.append(captured_draft(payment, payment.amount_minor, answer))
+        drafts += captured_drafts(payment, payment.amount_minor, answer, context.now_ms)
     elif payment.is_automatic:
         # The capture that follows is due from now on, so that nobody can forget it.
         key = charge.operation_key

@@ -12,6 +12,7 @@ from shared.domain.payment import Payment, PaymentStatus, unexpected_state
 from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.resolution import first_due_ms
 from shared.domain.reversal import reversal_draft
+from shared.domain.settlement import settled_draft
 from shared.domain.work import Work
 
 REFUSED_MESSAGE = "The capture was refused."
@@ -52,7 +53,18 @@ def requested_draft(amount_minor: int, operation_key: str | None, now_ms: int) -
     return EventType.CAPTURE_REQUESTED, data
 
 
-def captured_draft(payment: Payment, amount_minor: int, answer: ProviderAnswer) -> Draft:
+def captured_drafts(
+    payment: Payment, amount_minor: int, answer: ProviderAnswer, now_ms: int
+) -> list[Draft]:
+    """Returns the event of a capture, and of its settlement where the provider pays at once."""
+    captured = _captured_draft(payment, amount_minor, answer)
+    if not answer.paid_at_once:
+        return [captured]
+    net_minor = amount_minor - captured[1]["platform_fee_minor"]
+    return [captured, settled_draft(payment, net_minor, now_ms)]
+
+
+def _captured_draft(payment: Payment, amount_minor: int, answer: ProviderAnswer) -> Draft:
     """Returns the event of a capture, with what it costs the merchant and the platform."""
     charge = payment.latest_charge
     return (
@@ -79,8 +91,8 @@ def record_answer(payment: Payment, answer: ProviderAnswer, context: Context) ->
         raise InvariantError(f"{payment.id} has no capture in progress")
     if answer.status is not ProviderStatus.APPROVED:
         return record_refusal(payment, answer.message or REFUSED_MESSAGE, context)
-    draft = captured_draft(payment, payment.pending.amount_minor, answer)
-    return change(payment, [draft], context)
+    drafts = captured_drafts(payment, payment.pending.amount_minor, answer, context.now_ms)
+    return change(payment, drafts, context)
 
 
 def record_refusal(payment: Payment, message: str, context: Context) -> PaymentChange:

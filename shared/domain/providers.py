@@ -28,6 +28,7 @@ class AuthorizationRequest:
     Args: reference: our own name of the attempt (the charge id), by which it can be looked up.
     idempotency_key: a function of payment and operation alone. address_line1,
     address_postal_code: of the cardholder as the merchant gave them, for the issuer's check.
+    off_session: the cardholder is not there.
     """
 
     account: str
@@ -40,6 +41,7 @@ class AuthorizationRequest:
     capture: bool
     address_line1: str | None = None
     address_postal_code: str | None = None
+    off_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class ProviderAnswer:
 
     Args: reference: the provider's own id. code, decline_code, message: of a decline, in Stripe's
     terms. occurred_at_ms: when it happened there, None when the provider does not tell.
+    paid_at_once: what was captured is paid with this answer, not with a later settlement.
     """
 
     status: ProviderStatus
@@ -67,6 +70,7 @@ class ProviderAnswer:
     authorization_code: str | None = None
     network_transaction_id: str | None = None
     occurred_at_ms: int | None = None
+    paid_at_once: bool = False
     checks: Checks = field(default_factory=Checks)
 
 

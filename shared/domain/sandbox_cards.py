@@ -22,6 +22,8 @@ EXP_YEAR = 2040
 TOKEN_PREFIX = "tok_"
 
 CHECK_PASSED = "pass"
+EXEMPT_OFF_SESSION = "exempt_off_session"
+PAID_AT_ONCE = "paid_at_once"
 REFUND_PENDING = "refund_pending"
 REFUND_FAILED = "refund_failed"
 
@@ -54,7 +56,8 @@ class SandboxCard:
     has a number only. country: ISO 3166 alpha-2 of the issuer. risk: "normal", "elevated" or
     "highest". decline: with the outcome decline, and for a card that is declined after the
     authentication. cvc_check, line1_check, postal_check: the issuer's answer when the value was
-    given: "pass", "fail" or "unavailable". followup: what happens later, such as a dispute.
+    given: "pass", "fail" or "unavailable". followup: what else is special, such as how refunds end;
+    what is listed here and read nowhere is not served yet.
     """
 
     number: str
@@ -221,7 +224,7 @@ _AUTHENTICATING = (
         "4000003800000446",
         "authenticationRequiredSetupForOffSession",
         country="IT",
-        followup="exempt_off_session",
+        followup=EXEMPT_OFF_SESSION,
     ),
     _authenticates("4000000000003220", "threeDSecure2Required", country="IE"),
     _authenticates("4000008400000027"),
@@ -253,12 +256,12 @@ _FOLLOWED = (
     SandboxCard("4000000000005423", ("createIssuerFraudRecord",), followup="early_fraud_warning"),
     SandboxCard("4000000000007726", ("pendingRefund",), followup=REFUND_PENDING),
     SandboxCard("4000000000005126", ("refundFail",), followup=REFUND_FAILED),
-    SandboxCard("4000000000000077", ("bypassPending",), followup="available_at_once"),
+    SandboxCard("4000000000000077", ("bypassPending",), followup=PAID_AT_ONCE),
     SandboxCard(
         "4000003720000278",
         ("bypassPendingInternational",),
         country="IE",
-        followup="available_at_once",
+        followup=PAID_AT_ONCE,
     ),
 )
 

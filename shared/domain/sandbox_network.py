@@ -18,8 +18,10 @@ from shared.domain.ids import derive_id
 from shared.domain.providers import AuthorizationRequest, Checks, ProviderAnswer, ProviderStatus
 from shared.domain.sandbox_cards import (
     CHECK_PASSED,
+    EXEMPT_OFF_SESSION,
     EXPIRED_CARD,
     INCORRECT_CVC,
+    PAID_AT_ONCE,
     REFUND_FAILED,
     REFUND_PENDING,
     Decline,
@@ -271,6 +273,7 @@ def request_fingerprint(command: Command) -> str:
             "currency": command.currency,
             "capture": command.capture,
             "address": [command.address_line1, command.address_postal_code],
+            "off_session": command.off_session,
         }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -353,7 +356,7 @@ def _verdict(
     if misfit is not None:
         return _declined(reference, misfit, Checks(cvc_check=_failed_cvc(misfit, command.card)))
     checks = _checks(card, command)
-    if card.outcome is Outcome.AUTHENTICATION_REQUIRED:
+    if _asks_for_authentication(card, command):
         return ProviderAnswer(
             status=ProviderStatus.ACTION_REQUIRED,
             reference=reference,
@@ -370,8 +373,14 @@ def _verdict(
         reference=reference,
         authorization_code=_digits("authorization", command.reference, 6),
         network_transaction_id=_digits("network", command.reference, 15),
+        paid_at_once=command.capture and card.followup == PAID_AT_ONCE,
         checks=checks,
     )
+
+
+def _asks_for_authentication(card: SandboxCard, command: AuthorizationRequest) -> bool:
+    is_exempt = command.off_session and card.followup == EXEMPT_OFF_SESSION
+    return card.outcome is Outcome.AUTHENTICATION_REQUIRED and not is_exempt
 
 
 def _checks(card: SandboxCard, command: AuthorizationRequest) -> Checks:
@@ -433,7 +442,10 @@ def _capture(state: Authorization | None, command: FollowUp, now_ms: int) -> Dec
     if not 0 < amount <= state.authorized_minor:
         return _refused(command, now_ms, "The amount exceeds the authorization.")
     captured = replace(state, version=state.version + 1, captured_minor=amount)
-    return _approved(command, captured, amount, now_ms)
+    decision = _approved(command, captured, amount, now_ms)
+    card = by_name(state.outcome)
+    paid_at_once = card is not None and card.followup == PAID_AT_ONCE
+    return replace(decision, answer=replace(decision.answer, paid_at_once=paid_at_once))
 
 
 def _refund(state: Authorization | None, command: FollowUp, now_ms: int) -> Decision:

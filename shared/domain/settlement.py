@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from shared.domain.changes import Context, PaymentChange, change
+from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.events import EventType
 from shared.domain.payment import Payment, PaymentStatus
 
@@ -22,5 +22,10 @@ def settle(payment: Payment, context: Context) -> PaymentChange | None:
         return None
     charge = payment.latest_charge
     net = payment.amount_received_minor - charge.platform_fee_minor - payment.refunded_minor
-    data = {"amount_minor": net, "batch": batch_id(payment, context.now_ms)}
-    return change(payment, [(EventType.PAYMENT_SETTLED, data)], context)
+    return change(payment, [settled_draft(payment, net, context.now_ms)], context)
+
+
+def settled_draft(payment: Payment, net_minor: int, now_ms: int) -> Draft:
+    """Returns the event of a settlement."""
+    data = {"amount_minor": net_minor, "batch": batch_id(payment, now_ms)}
+    return EventType.PAYMENT_SETTLED, data

@@ -124,6 +124,28 @@ def test_authorize_of_an_authenticating_card_asks_for_action(provider: CardProvi
     assert answer.status is ProviderStatus.ACTION_REQUIRED
 
 
+def test_authorize_of_a_card_set_up_for_it_is_approved_off_session_only(
+    provider: CardProvider,
+) -> None:
+    request = with_number("4000003800000446")
+    on_session = provider.authorize(request)
+    absent = replace(request, reference="ch_2", idempotency_key="ch_2/sale", off_session=True)
+    assert on_session.status is ProviderStatus.ACTION_REQUIRED
+    assert provider.authorize(absent).status is ProviderStatus.APPROVED
+    always = replace(with_number("4000002760003184"), reference="ch_3", idempotency_key="ch_3/sale")
+    assert provider.authorize(replace(always, off_session=True)).code == "authentication_required"
+
+
+def test_capture_of_a_card_that_bypasses_pending_is_paid_at_once(provider: CardProvider) -> None:
+    card = CardNumber("4000000000000077", 12, 2040, None)
+    held = replace(HOLD, reference="ch_2", idempotency_key="ch_2/authorization", card=card)
+    assert not provider.authorize(SALE).paid_at_once
+    assert not provider.authorize(held).paid_at_once
+    assert provider.capture("ch_2", 900, "ch_2/capture").paid_at_once
+    sold = replace(SALE, reference="ch_3", idempotency_key="ch_3/sale", card=card)
+    assert provider.authorize(sold).paid_at_once
+
+
 def test_authorize_reports_the_check_of_the_cvc(provider: CardProvider) -> None:
     failed = provider.authorize(with_number("4000000000000101"))
     assert failed.status is ProviderStatus.APPROVED

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared.domain.announcements import announce_payment
 from shared.domain.documents import Document, ListEntry
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.idempotency import LEASE_MS, RETENTION_S
 from shared.domain.lists import with_stripes
-from shared.domain.payment import rebuild
 from shared.domain.resolution import PROBES_AFTER_MS
 from shared.domain.sandbox_network import Notice, Operation
 from tests.support.documents import audited
@@ -334,16 +332,7 @@ def change(world: World, method: str, **facts: Any) -> None:
     ("card_name", "code", "decline_code"),
     [
         ("visa_chargeDeclined", "card_declined", "generic_decline"),
-        ("visa_chargeDeclinedInsufficientFunds", "card_declined", "insufficient_funds"),
-        ("visa_chargeDeclinedLostCard", "card_declined", "lost_card"),
-        ("visa_chargeDeclinedStolenCard", "card_declined", "stolen_card"),
-        ("chargeDeclinedExpiredCard", "expired_card", "expired_card"),
-        ("chargeDeclinedIncorrectCvc", "incorrect_cvc", "incorrect_cvc"),
-        ("chargeDeclinedProcessingError", "processing_error", "processing_error"),
-        ("visa_chargeDeclinedVelocityLimitExceeded", "card_declined", "card_velocity_exceeded"),
-        ("chargeCustomerFail", "card_declined", "generic_decline"),
         ("radarBlock", "card_declined", "fraudulent"),
-        ("riskLevelHighest", "card_declined", "fraudulent"),
     ],
 )
 def test_declining_card_is_402_and_the_payment_may_be_tried_again(
@@ -384,28 +373,6 @@ def test_blocked_card_is_never_sent_to_the_network(world: World, merchant: Merch
     assert charge["outcome"]["network_status"] == "not_sent_to_network"
     assert charge["outcome"]["risk_level"] == "highest"
     assert world.provider.transactions == []
-
-
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [("4000000000000002", "card_declined"), ("4000000000000069", "expired_card")],
-)
-def test_declining_card_by_number_is_402(
-    world: World, merchant: Merchant, number: str, code: str
-) -> None:
-    # given
-    method = card(world, merchant, number=number)
-    # then
-    expect_error(world.pay(merchant, payment_method=method), 402, code)
-    world.check()
-
-
-def test_elevated_risk_card_is_paid_and_says_so(world: World, merchant: Merchant) -> None:
-    # when
-    intent = world.pay(merchant, payment_method="pm_card_riskLevelElevated").body
-    # then
-    charge = get(world, merchant, f"{CHARGES}/{intent['latest_charge']}").body
-    assert (intent["status"], charge["outcome"]["risk_level"]) == ("succeeded", "elevated")
 
 
 def test_card_that_wants_authentication_requires_action(world: World, merchant: Merchant) -> None:
@@ -1638,55 +1605,6 @@ def test_charge_tells_what_the_issuer_said_of_the_address(world: World, merchant
         "address_postal_code_check": "fail",
         "cvc_check": "pass",
     }
-
-
-def refund_of(world: World, merchant: Merchant, alias: str, *, settled: bool) -> dict[str, Any]:
-    """Pays with a test card and refunds all of it; returns the refund."""
-    intent = world.pay(merchant, payment_method=alias).body
-    if settled:
-        world.settle(intent["id"])
-    answer = world.call("POST", REFUNDS, {"payment_intent": intent["id"]}, merchant=merchant)
-    assert answer.status == 200, answer.text
-    refund: dict[str, Any] = answer.body
-    return refund
-
-
-def announced(world: World, payment_id: str) -> list[str]:
-    """Returns what the newest change of a payment is announced as."""
-    *earlier, _ = world.payments.events(payment_id)
-    return [a.type for a in announce_payment(rebuild(earlier), world.load(payment_id))]
-
-
-@pytest.mark.parametrize("settled", [True, False])
-def test_refund_to_a_slow_bank_is_pending_until_the_network_tells(
-    world: World, merchant: Merchant, settled: bool
-) -> None:
-    refund = refund_of(world, merchant, "pm_card_pendingRefund", settled=settled)
-    world.check()
-    world.deliver_notices()
-    after = world.call("GET", f"{REFUNDS}/{refund['id']}", merchant=merchant).body
-    assert refund["status"] == "pending"
-    assert after["status"] == "succeeded"
-    assert announced(world, refund["payment_intent"]) == ["refund.updated", "charge.refunded"]
-    world.check()
-
-
-@pytest.mark.parametrize("settled", [True, False])
-def test_refund_to_a_closed_card_fails_later_and_the_money_is_the_merchants_again(
-    world: World, merchant: Merchant, settled: bool
-) -> None:
-    refund = refund_of(world, merchant, "pm_card_refundFail", settled=settled)
-    world.check()
-    world.deliver_notices()
-    world.deliver_notices()
-    after = world.call("GET", f"{REFUNDS}/{refund['id']}", merchant=merchant).body
-    charge = world.call("GET", f"{CHARGES}/{refund['charge']}", merchant=merchant).body
-    assert refund["status"] == "succeeded"
-    assert after["status"] == "failed"
-    assert after["failure_reason"] == "expired_or_canceled_card"
-    assert (charge["amount_refunded"], charge["refunded"]) == (0, False)
-    assert announced(world, refund["payment_intent"]) == ["refund.updated", "refund.failed"]
-    world.check()
 
 
 def test_notice_of_a_refund_that_was_never_asked_for_changes_nothing(

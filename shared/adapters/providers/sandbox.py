@@ -71,6 +71,7 @@ class SandboxProvider:
                 "line1": _bounded(request.address_line1),
                 "postal_code": _bounded(request.address_postal_code),
             },
+            "off_session": request.off_session,
         }
         return self._post("/v1/authorizations", body, request.idempotency_key)
 
