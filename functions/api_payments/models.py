@@ -114,6 +114,8 @@ class UpdatePaymentIntent(_Details):
 class ConfirmPaymentIntent(_Confirming):
     """POST /v1/payment_intents/{intent}/confirm."""
 
+    allowed_payment_method_types: Items[Literal["card"]] | None = None
+    payment_method_types: Items[Literal["card"]] | None = None
     capture_method: CaptureMethod | None = None
     payment_method: ObjectId | None = None
     receipt_email: Clearable[Email] = None
