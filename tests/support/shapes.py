@@ -22,6 +22,8 @@ from stripe._object_classes import OBJECT_CLASSES, get_object_class
 from stripe._search_result_object import SearchResultObject
 from stripe._stripe_object import StripeObject, UntypedStripeObject
 
+from tests.support.own_objects import OWN_CLASSES
+
 SPARSE: Mapping[str, str] = {
     "ErrorObject": "what does not apply is left out: the SDKs put null in its place",
     "PaymentIntent.LastPaymentError": "is an error object",
@@ -54,13 +56,6 @@ OWN_VALUES: Mapping[tuple[str, str], Collection[str]] = {
     ("Event", "type"): {"webhook_endpoint.disabled"},
 }
 """Values beyond those that the class lists."""
-
-OWN_OBJECTS: Mapping[str, str] = {
-    "event_delivery": "tells merchants what became of a webhook",
-    "ledger": "the books are Farthing's own",
-    "network_transaction": "the sandbox network tells tests what it did",
-}
-"""Objects that Stripe does not have, by the part of their name before the first dot."""
 
 OWN_LISTS: Mapping[str, Collection[str]] = {
     # What is read from folded balances says up to when; a trial balance what it adds up to.
@@ -127,7 +122,9 @@ class _Check:
             self._tell(path, "is no object")
         elif name in OBJECT_CLASSES:
             self.struct(get_object_class("V1", name), value, path, place)
-        elif name.partition(".")[0] not in OWN_OBJECTS:
+        elif name in OWN_CLASSES:
+            self.struct(OWN_CLASSES[name], value, path, place)
+        else:
             self._tell(path, f"unknown kind of object {name!r}")
 
     def struct(self, model: type, value: Any, path: str, place: str) -> None:
