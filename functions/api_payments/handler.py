@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from functions.api_payments.charges import Charges
 from functions.api_payments.payment_intents import PaymentIntents
 from functions.api_payments.refunds import Refunds
 from functions.api_payments.sagas import SagaStarter
@@ -24,6 +25,7 @@ def build(
     api = Api(ports)
     sagas = SagaStarter(runner, payments)
     PaymentIntents(payments, documents, sandbox_cards, sagas).register(api)
+    Charges(payments, documents, sagas).register(api)
     Refunds(payments, documents, sagas).register(api)
     return api
 

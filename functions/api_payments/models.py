@@ -129,6 +129,9 @@ class CapturePaymentIntent(Params):
     amount_to_capture: Amount | None = None
     # A second capture of the same authorization is not offered.
     final_capture: Literal["true"] = "true"
+    metadata: Metadata = Field(default_factory=dict)
+    statement_descriptor: Descriptor | None = None
+    statement_descriptor_suffix: Descriptor | None = None
 
 
 class CancelPaymentIntent(Params):
@@ -150,6 +153,45 @@ class ListCharges(ListParams):
 
     customer: ObjectId | None = None
     payment_intent: ObjectId | None = None
+
+
+class FraudDetails(Params):
+    """What the merchant thinks of a charge."""
+
+    user_report: Clearable[Literal["fraudulent", "safe"]]
+
+
+class _ChargeDetails(Params):
+    """What a merchant may say about a charge at any time."""
+
+    description: Clearable[Text] = None
+    metadata: Metadata = Field(default_factory=dict)
+    receipt_email: Clearable[Email] = None
+    shipping: Clearable[CarriedShipping] = None
+    transfer_group: Clearable[Text] = None
+
+
+class UpdateCharge(_ChargeDetails):
+    """POST /v1/charges/{charge}."""
+
+    customer: ObjectId | None = None
+    fraud_details: FraudDetails | None = None
+
+
+class CaptureCharge(Params):
+    """POST /v1/charges/{charge}/capture."""
+
+    amount: Amount | None = None
+    receipt_email: Email | None = None
+    statement_descriptor: Descriptor | None = None
+    statement_descriptor_suffix: Descriptor | None = None
+    transfer_group: Text | None = None
+
+
+class UpdateRefund(Params):
+    """POST /v1/refunds/{refund}."""
+
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class CreateRefund(Params):

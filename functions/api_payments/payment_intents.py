@@ -13,6 +13,7 @@ from functions.api_payments.models import (
     UpdatePaymentIntent,
     details_of,
 )
+from functions.api_payments.references import require, require_customer
 from functions.api_payments.room import (
     CONFIRMATION_BYTES_MAX,
     DETAILS_BYTES_MAX,
@@ -107,7 +108,7 @@ class PaymentIntents:
         if made is not None and self.sagas.is_over(request, made):
             return _answer(made, request)
         if made is None:
-            _require_customer(request.references, request.scope, params.customer)
+            require_customer(request.references, request.scope, params.customer)
         method = self._method(request, request.references, params.payment_method)
         created = _created_data(request, payment_id, method)
         require_room(created, bytes_max=DETAILS_BYTES_MAX)
@@ -162,7 +163,7 @@ class PaymentIntents:
         method_id = params.payment_method or payment.payment_method
         references = self._with_stored(request, payment)
         if not request.resumed:
-            _require_customer(references, request.scope, payment.customer)
+            require_customer(references, request.scope, payment.customer)
         method = self._method(request, references, method_id)
         if method is None:
             raise missing_reference("PaymentMethod", str(method_id), "payment_method")
@@ -185,7 +186,7 @@ class PaymentIntents:
         """Changes a payment; what is charged may change only before it is confirmed."""
         payment = self._load(request)
         params = request.params
-        _require_customer(request.references, request.scope, params.customer)
+        require_customer(request.references, request.scope, params.customer)
         method = self._method(request, request.references, params.payment_method)
         changes = self._changes(request, payment, method)
         if not changes:
@@ -264,10 +265,14 @@ class PaymentIntents:
     def capture(self, request: Request[CapturePaymentIntent]) -> Reply:
         """Captures an authorized payment, in full or in part."""
         payment = self._load(request)
+        details = details_captured(request.params, payment.details)
         order = {
             "before": payment.to_dict(),
             "amount_minor": request.params.amount_to_capture,
+            "update": {"details": details} if details else {},
         }
+        if details:
+            require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
         return self.sagas.run(CAPTURE, request, payment.id, order, _state)
 
     def cancel(self, request: Request[CancelPaymentIntent]) -> Reply:
@@ -306,7 +311,7 @@ class PaymentIntents:
             return None
         if _is_alias(method_id):
             return self._sandbox_method(request, method_id)
-        document = _require(references, request.scope, method_id, "PaymentMethod", "payment_method")
+        document = require(references, request.scope, method_id, "PaymentMethod", "payment_method")
         data = document.data
         # A retry goes on with what was begun while the method could still be used.
         if data.get("detached") and not request.resumed:
@@ -369,29 +374,6 @@ def _is_alias(method_id: str) -> bool:
     return method_id.startswith(SANDBOX_METHOD_PREFIX)
 
 
-def _require_customer(found: Mapping[str, Document], scope: Scope, customer: str | None) -> None:
-    if customer is not None:
-        _require(found, scope, customer, "customer", "customer")
-
-
-def _require(
-    found: Mapping[str, Document], scope: Scope, object_id: str, noun: str, param: str
-) -> Document:
-    """Returns the document that a parameter names.
-
-    Raises: RejectedError when the scope has none of this kind, or it was deleted.
-    """
-    document = found.get(object_id)
-    if (
-        document is None
-        or document.kind != param
-        or document.is_deleted
-        or Scope(document.account, document.livemode) != scope
-    ):
-        raise missing_reference(noun, object_id, param)
-    return document
-
-
 def _made(
     request: Request[Any], payment: Payment, method: PaymentMethodChoice | None
 ) -> tuple[DocumentWrite, ...]:
@@ -433,6 +415,16 @@ def details_sent(params: ConfirmPaymentIntent) -> dict[str, Any]:
     sent = params.sent()
     names = ("receipt_email", "setup_future_usage", "shipping")
     return {name: sent[name] for name in names if name in sent}
+
+
+def details_captured(params: CapturePaymentIntent, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the details that a capture changes."""
+    sent = params.sent()
+    names = ("statement_descriptor", "statement_descriptor_suffix")
+    details = {name: sent[name] for name in names if name in sent}
+    if "metadata" in sent:
+        details["metadata"] = merge_metadata(stored.get("metadata") or {}, params.metadata)
+    return details
 
 
 def _pay_order(

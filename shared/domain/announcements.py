@@ -130,7 +130,7 @@ def _charges(before: Payment | None, after: Payment) -> Iterator[_Draft]:
         name = "charge.expired" if _expired(before, after, charge) else None
         name = name or _charge_event(earlier, charge)
         if name is not None:
-            told = before if name == "charge.captured" else None
+            told = before if name in {"charge.captured", "charge.updated"} else None
             yield _Draft(name, "charge", charge.id, told)
 
 
@@ -146,7 +146,9 @@ def _charge_event(before: Charge | None, after: Charge) -> str | None:
         if after.status is ChargeStatus.SUCCEEDED:
             return "charge.succeeded"
         return "charge.failed" if after.status is ChargeStatus.FAILED else None
-    return "charge.captured" if after.captured and not before.captured else None
+    if after.captured and not before.captured:
+        return "charge.captured"
+    return "charge.updated" if after.details != before.details else None
 
 
 def _refunds(before: Payment | None, after: Payment) -> Iterator[_Draft]:
@@ -154,10 +156,11 @@ def _refunds(before: Payment | None, after: Payment) -> Iterator[_Draft]:
         earlier = before.refund(refund.id) if before else None
         if earlier is None:
             yield _Draft("refund.created", "refund", refund.id)
-        if refund.status is RefundStatus.PENDING or (earlier and earlier.status is refund.status):
-            continue
-        if earlier is not None:
+        goes_on = earlier is not None and earlier.status is refund.status
+        if earlier is not None and not (goes_on and earlier.metadata == refund.metadata):
             yield _Draft("refund.updated", "refund", refund.id, before)
+        if goes_on or refund.status is RefundStatus.PENDING:
+            continue
         if refund.status is RefundStatus.FAILED:
             yield _Draft("refund.failed", "refund", refund.id)
         else:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared.domain.changes import Context, Draft, PaymentChange, change
+from shared.domain.charges import updated_draft
 from shared.domain.errors import InvariantError, RejectedError
 from shared.domain.events import EventType
 from shared.domain.fees import PLATFORM_RATES, PROVIDER_RATES
@@ -37,9 +38,18 @@ def check_capture(payment: Payment, amount_minor: int | None) -> int:
 
 
 def request_capture(payment: Payment, amount_minor: int, work: Work, now_ms: int) -> PaymentChange:
-    """Makes the intent to capture durable before the provider is called: Tx1."""
-    draft = requested_draft(amount_minor, work.operation_key, now_ms)
-    return replace(change(payment, [draft], work.context(now_ms)), claim=work.claim)
+    """Makes the intent to capture durable before the provider is called: Tx1.
+
+    What the merchant says anew about the payment, or the charge, is recorded with it.
+    """
+    update, charge_update = work.order.get("update"), work.order.get("charge_update")
+    drafts: list[Draft] = []
+    if update:
+        drafts.append((EventType.PAYMENT_UPDATED, {"changes": update}))
+    if charge_update:
+        drafts.append(updated_draft(payment.latest_charge, charge_update))
+    drafts.append(requested_draft(amount_minor, work.operation_key, now_ms))
+    return replace(change(payment, drafts, work.context(now_ms)), claim=work.claim)
 
 
 def requested_draft(amount_minor: int, operation_key: str | None, now_ms: int) -> Draft:

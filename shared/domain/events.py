@@ -28,6 +28,7 @@ class EventType(StrEnum):
     CAPTURE_REQUESTED = "CaptureRequested.v1"
     CAPTURE_REFUSED = "CaptureRefused.v1"
     PAYMENT_CAPTURED = "PaymentCaptured.v1"
+    CHARGE_UPDATED = "ChargeUpdated.v1"
     CANCELLATION_REQUESTED = "CancellationRequested.v1"
     CANCELLATION_REFUSED = "CancellationRefused.v1"
     REVERSAL_REQUESTED = "ReversalRequested.v1"
@@ -37,6 +38,7 @@ class EventType(StrEnum):
     REFUND_SUCCEEDED = "RefundSucceeded.v1"
     REFUND_FAILED = "RefundFailed.v1"
     REFUND_RETURNED = "RefundReturned.v1"
+    REFUND_UPDATED = "RefundUpdated.v1"
     PAYMENT_SETTLED = "PaymentSettled.v1"
 
 

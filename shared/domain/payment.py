@@ -1,7 +1,7 @@
 """The payment: its state, and how each event changes it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -54,7 +54,8 @@ class Charge:
 
     Args: operation_key: hash of the idempotency key that asked for it, so that a retry finds it.
     failure: {"code", "decline_code", "message"} or None. risk: {"level", "score", "blocked"}.
-    capture_before_ms: when an authorization that the merchant captures expires.
+    capture_before_ms: when an authorization that the merchant captures expires. details: what the
+    merchant says about this charge alone; it stands before the payment's details.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Charge:
     amount_captured_minor: int = 0
     platform_fee_minor: int = 0
     capture_before_ms: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +262,10 @@ class Payment:
     def refundable_minor(self) -> int:
         """What may still be refunded."""
         return self.amount_received_minor - self.refunded_minor
+
+    def charge_details(self, charge: Charge) -> Mapping[str, Any]:
+        """Returns what the merchant says about a charge: of it alone, and of its payment."""
+        return {"customer": self.customer, **self.details, **charge.details}
 
     def charge(self, charge_id: str) -> Charge | None:
         """Finds an attempt by id."""
@@ -543,6 +549,16 @@ def _captured(payment: Payment, data: Data, _: Event) -> Payment:
     )
 
 
+def _charge_updated(payment: Payment, data: Data, _: Event) -> Payment:
+    charges = tuple(
+        replace(charge, details={**charge.details, **data["details"]})
+        if charge.id == data["charge_id"]
+        else charge
+        for charge in payment.charges
+    )
+    return replace(payment, charges=charges)
+
+
 def _canceled(payment: Payment, data: Data, event: Event) -> Payment:
     return replace(
         payment,
@@ -602,6 +618,10 @@ def _refund_ended(status: RefundStatus) -> Callable[[Payment, Data, Event], Paym
     return end
 
 
+def _refund_updated(payment: Payment, data: Data, _: Event) -> Payment:
+    return _with_refund(payment, data["refund_id"], metadata=data["metadata"])
+
+
 def _settled(payment: Payment, _data: Data, _: Event) -> Payment:
     return replace(payment, settled=True)
 
@@ -619,6 +639,7 @@ _APPLY: Mapping[EventType, Callable[[Payment, Data, Event], Payment]] = {
     EventType.CAPTURE_REQUESTED: _requested(OperationKind.CAPTURE),
     EventType.CAPTURE_REFUSED: _refused,
     EventType.PAYMENT_CAPTURED: _captured,
+    EventType.CHARGE_UPDATED: _charge_updated,
     EventType.CANCELLATION_REQUESTED: _requested(OperationKind.CANCELLATION),
     EventType.CANCELLATION_REFUSED: _refused,
     EventType.REVERSAL_REQUESTED: _requested(OperationKind.REVERSAL),
@@ -628,5 +649,6 @@ _APPLY: Mapping[EventType, Callable[[Payment, Data, Event], Payment]] = {
     EventType.REFUND_SUCCEEDED: _refund_ended(RefundStatus.SUCCEEDED),
     EventType.REFUND_FAILED: _refund_ended(RefundStatus.FAILED),
     EventType.REFUND_RETURNED: _refund_ended(RefundStatus.FAILED),
+    EventType.REFUND_UPDATED: _refund_updated,
     EventType.PAYMENT_SETTLED: _settled,
 }

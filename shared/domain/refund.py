@@ -1,5 +1,6 @@
 """Refunds: giving captured money back, in full or in parts."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from shared.domain.changes import Context, PaymentChange, change
@@ -59,6 +60,28 @@ def request_refund(payment: Payment, amount_minor: int, work: Work, now_ms: int)
         change(payment, [(EventType.REFUND_REQUESTED, data)], work.context(now_ms)),
         listed=(ListEntry("refund", now_ms, order["refund_id"]),),
         claim=work.claim,
+    )
+
+
+def update_refund(
+    payment: Payment, refund_id: str, metadata: Mapping[str, str], context: Context
+) -> PaymentChange:
+    """Records what the merchant says anew about a refund.
+
+    Args: metadata: all of it.
+    """
+    data = {"refund_id": refund_id, "metadata": metadata}
+    return change(payment, [(EventType.REFUND_UPDATED, data)], context)
+
+
+def not_cancelable(refund: Refund) -> StateError:
+    """Builds Stripe's refusal to cancel a refund.
+
+    One may be canceled while its customer still has to act, which no refund to a card asks for.
+    """
+    return StateError(
+        f"You cannot cancel this Refund because it has a status of {refund.status}. Only a Refund"
+        " with one of the following statuses may be canceled: requires_action."
     )
 
 

@@ -159,7 +159,7 @@ def declined_error(failure: Mapping[str, Any]) -> Json:
 
 def charge(payment: Payment, attempt: Charge) -> Json:
     """Renders one attempt to charge a payment."""
-    details = payment.details
+    details = payment.charge_details(attempt)
     refunds = [refund for refund in payment.refunds if refund.charge_id == attempt.id]
     refunded = sum(r.amount_minor for r in refunds if r.status is not RefundStatus.FAILED)
     failure = attempt.failure or {}
@@ -181,13 +181,13 @@ def charge(payment: Payment, attempt: Charge) -> Json:
         "captured": attempt.captured,
         "created": attempt.created_ms // 1000,
         "currency": payment.currency,
-        "customer": payment.customer,
+        "customer": details["customer"],
         "description": details.get("description"),
         "disputed": False,
         "failure_balance_transaction": None,
         "failure_code": failure.get("code"),
         "failure_message": failure.get("message"),
-        "fraud_details": {"stripe_report": None, "user_report": None},
+        "fraud_details": {"stripe_report": None, "user_report": details.get("user_report")},
         "level3": None,
         "livemode": payment.livemode,
         "metadata": dict(details.get("metadata") or {}),

@@ -105,6 +105,11 @@ REFUND_PENDING: Draft = (
 )
 
 
+def charge_updated(**details: Any) -> Draft:
+    """Makes the event of what is said anew about the charge."""
+    return EventType.CHARGE_UPDATED, {"charge_id": CHARGE_ID, "details": details}
+
+
 def refund_ended(event_type: EventType, failure_reason: str | None = None) -> Draft:
     """Makes the end of the refund."""
     data = {

@@ -24,10 +24,12 @@ from tests.support.payments import (
     DECLINED,
     OUTCOME_UNKNOWN,
     PAYMENT_ID,
+    REFUND_ID,
     REFUND_PENDING,
     REFUND_REQUESTED,
     SETTLED,
     after,
+    charge_updated,
     refund_ended,
 )
 
@@ -39,6 +41,10 @@ CANCELLATION_REQUESTED: Draft = (EventType.CANCELLATION_REQUESTED, CAPTURE_REQUE
 TAKEN_OVER: Draft = (EventType.OPERATION_TAKEN_OVER, {"refund_id": None, "due_at_ms": 1})
 REVERSAL_REQUESTED: Draft = (EventType.REVERSAL_REQUESTED, CAPTURE_REQUESTED[1])
 SUCCEEDED = refund_ended(EventType.REFUND_SUCCEEDED)
+REFUND_SAID: Draft = (
+    EventType.REFUND_UPDATED,
+    {"refund_id": REFUND_ID, "metadata": {"a": "1"}},
+)
 RETURNED = refund_ended(EventType.REFUND_RETURNED, "expired_or_canceled_card")
 FAILED = refund_ended(EventType.REFUND_FAILED, "declined")
 HELD = (CREATED, CONFIRMED, AUTHORIZED)
@@ -94,6 +100,17 @@ def state(drafts: tuple[Draft, ...]) -> Payment | None:
         (REFUNDING, (FAILED,), ["refund.updated", "refund.failed"]),
         ((*REFUNDING, SUCCEEDED), (RETURNED,), ["refund.updated", "refund.failed"]),
         (PAID, (REFUND_REQUESTED, SUCCEEDED), ["refund.created", "charge.refunded"]),
+        (PAID, (charge_updated(description="cup"),), ["charge.updated"]),
+        ((*PAID, charge_updated(description="cup")), (charge_updated(description="cup"),), []),
+        (
+            HELD,
+            (charge_updated(description="cup"), CAPTURED),
+            ["charge.captured", "payment_intent.succeeded"],
+        ),
+        (REFUNDING, (REFUND_SAID,), ["refund.updated"]),
+        ((*REFUNDING, SUCCEEDED), (REFUND_SAID,), ["refund.updated"]),
+        ((*REFUNDING, REFUND_SAID), (REFUND_SAID,), []),
+        (REFUNDING, (REFUND_SAID, SUCCEEDED), ["refund.updated", "charge.refunded"]),
     ],
 )
 def test_change_of_payment_is_announced_as(

@@ -33,9 +33,11 @@ from tests.support.payments import (
     SETTLED,
     advance,
     after,
+    charge_updated,
     refund_ended,
 )
 
+REFUND_SAID = {"refund_id": REFUND_ID, "metadata": {"a": "1"}}
 LIVES = {
     "created": (CREATED,),
     "confirmed": (CREATED, CONFIRMED),
@@ -162,6 +164,40 @@ def test_event_of_another_payment_does_not_apply() -> None:
         apply(payment, stranger)
 
 
+def test_charge_says_what_is_said_of_it_alone_before_what_is_said_of_its_payment() -> None:
+    # given
+    said = {"description": "cup", "metadata": {"a": "1"}}
+    paid = after(None, (CREATED[0], {**CREATED[1], "details": said}), *LIVES["paid"][1:])
+    # when
+    updated = after(paid, charge_updated(description=None), charge_updated(metadata={"b": "2"}))
+    # then: and of the payment the same is said as before
+    assert updated.charge_details(updated.latest_charge) == {
+        "customer": None,
+        "description": None,
+        "metadata": {"b": "2"},
+    }
+    assert updated.details == paid.details
+    assert Payment.of(updated.to_dict()) == updated
+
+
+def test_charge_stored_before_anything_was_said_of_it_alone_is_read() -> None:
+    # given
+    stored = after(None, *LIVES["paid"]).to_dict()
+    for charge in stored["charges"]:
+        del charge["details"]
+    # then
+    assert Payment.of(stored) == after(None, *LIVES["paid"])
+
+
+def test_refund_updated_changes_its_metadata_only() -> None:
+    # given
+    refunded = after(None, *LIVES["refunded"])
+    # when
+    updated = after(refunded, (EventType.REFUND_UPDATED, REFUND_SAID))
+    # then
+    assert updated.refunds == (replace(refunded.refunds[0], metadata={"a": "1"}),)
+
+
 def test_first_event_creates() -> None:
     with pytest.raises(InvariantError):
         after(None, CONFIRMED)
@@ -180,6 +216,8 @@ def test_every_event_type_applies() -> None:
         EventType.REVERSAL_REQUESTED,
         EventType.REFUND_PENDING,
         EventType.REFUND_RETURNED,
+        EventType.CHARGE_UPDATED,
+        EventType.REFUND_UPDATED,
     }
     # then
     assert seen | requests == set(EventType)
