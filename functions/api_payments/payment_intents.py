@@ -1,7 +1,7 @@
 """Payment intents: create, confirm, retrieve, update, list, capture, cancel."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.api_payments.models import (
@@ -13,6 +13,15 @@ from functions.api_payments.models import (
     UpdatePaymentIntent,
     details_of,
 )
+from functions.api_payments.orders import (
+    PaymentMethodChoice,
+    Presence,
+    created_data,
+    is_alias,
+    method_of,
+    pay_order,
+    sandbox_method,
+)
 from functions.api_payments.references import require, require_customer
 from functions.api_payments.room import (
     CONFIRMATION_BYTES_MAX,
@@ -21,12 +30,10 @@ from functions.api_payments.room import (
 )
 from functions.api_payments.sagas import SagaStarter
 from shared.domain.authorization import created_entries, new_payment_method
-from shared.domain.cards import SANDBOX_METHOD_PREFIX
 from shared.domain.changes import Draft, change
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
-from shared.domain.lists import stripes_of
 from shared.domain.payment import Charge, Payment, PaymentStatus, unexpected_state
 from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
 from shared.domain.saga import CANCEL, CAPTURE, PAY
@@ -36,39 +43,14 @@ from shared.edge.fields import NoParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
 from shared.edge.payments import find_payment, pick_payment, rendered_page, source
 from shared.edge.search import SearchParams, search_reply
-from shared.wire import objects
 from shared.wire import payments as wire
 from shared.wire.errors import error_body, missing_reference, no_such
 
-# A card provider for every payment: there is one as long as routing is not built.
-PROVIDER = "sandbox"
 _EDITABLE = {
     PaymentStatus.REQUIRES_PAYMENT_METHOD,
     PaymentStatus.REQUIRES_CONFIRMATION,
     PaymentStatus.REQUIRES_ACTION,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentMethodChoice:
-    """The payment method to charge.
-
-    Args: facts: see Payment.method_facts. new: data of the document to be made with the payment,
-    for a sandbox card by name.
-    """
-
-    id: str
-    card: Mapping[str, Any]
-    billing_details: Mapping[str, Any]
-    customer: str | None
-    facts: Mapping[str, Any]
-    new: Mapping[str, Any] | None = None
-
-    def order(self) -> dict[str, Any]:
-        """Returns what the saga needs of it."""
-        chosen = asdict(self)
-        del chosen["new"]
-        return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +104,7 @@ class PaymentIntents:
                 param="payment_method",
             )
         account = request.references[request.scope.account]
-        order = _pay_order(params, method, account, create=created)
+        order = pay_order(method, account, _presence(params), create=created)
         require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
         return self.sagas.run(PAY, request, payment_id, order, lambda p: _answer(p, request))
 
@@ -173,7 +155,7 @@ class PaymentIntents:
         if not update["details"]:
             del update["details"]
         account = references[request.scope.account]
-        order = _pay_order(params, method, account, before=payment, update=update)
+        order = pay_order(method, account, _presence(params), before=payment, update=update)
         if not request.resumed:
             require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
         return self.sagas.run(PAY, request, payment.id, order, lambda p: _answer(p, request))
@@ -309,48 +291,10 @@ class PaymentIntents:
         """Finds the payment method, or makes one of a sandbox card's name."""
         if method_id is None:
             return None
-        if _is_alias(method_id):
-            return self._sandbox_method(request, method_id)
+        if is_alias(method_id):
+            return sandbox_method(request, method_id, self.sandbox_cards)
         document = require(references, request.scope, method_id, "PaymentMethod", "payment_method")
-        data = document.data
-        # A retry goes on with what was begun while the method could still be used.
-        if data.get("detached") and not request.resumed:
-            raise RejectedError(
-                "The provided PaymentMethod was detached from a Customer. It may not be used "
-                "again; create a new one.",
-                code="payment_method_unexpected_state",
-                param="payment_method",
-            )
-        return PaymentMethodChoice(
-            document.id,
-            data["card"],
-            data["billing_details"],
-            data.get("customer"),
-            _facts(data, document.created_ms),
-        )
-
-    def _sandbox_method(self, request: Request[Any], alias: str) -> PaymentMethodChoice:
-        card = None
-        if not request.scope.livemode:
-            card = self.sandbox_cards.describe(alias, request.scope.account)
-        if card is None:
-            raise missing_reference("PaymentMethod", alias, "payment_method")
-        details = objects.billing_details(None)
-        summary = asdict(card)
-        data = {
-            "card": summary,
-            "billing_details": details,
-            "metadata": {},
-            "customer": None,
-        }
-        method_id = request.new_id("pm")
-        facts = _facts(data, request.now_ms)
-        return PaymentMethodChoice(method_id, summary, details, None, facts, new=data)
-
-
-def _facts(data: Mapping[str, Any], created_ms: int) -> Mapping[str, Any]:
-    named = ("allow_redisplay", "checks", "customer", "metadata")
-    return {"created_ms": created_ms, **{name: data[name] for name in named if name in data}}
+        return method_of(document, resumed=request.resumed)
 
 
 def _of_creation(params: CreatePaymentIntent, scope: Scope) -> Sequence[str | None]:
@@ -366,12 +310,7 @@ def _of_confirmation(params: ConfirmPaymentIntent, scope: Scope) -> Sequence[str
 
 
 def _unless_alias(method_id: str | None) -> str | None:
-    return None if method_id is None or _is_alias(method_id) else method_id
-
-
-def _is_alias(method_id: str) -> bool:
-    """Tells whether a payment method is a sandbox card's name, which is no document's id."""
-    return method_id.startswith(SANDBOX_METHOD_PREFIX)
+    return None if method_id is None or is_alias(method_id) else method_id
 
 
 def _made(
@@ -387,27 +326,13 @@ def _created_data(
 ) -> dict[str, Any]:
     params = request.params
     automatic = params.automatic_payment_methods
-    account = request.references.get(request.scope.account)
-    stripes = stripes_of(account, livemode=request.scope.livemode)
-    return {
-        # Nobody's is the same as one, and costs nothing.
-        **({"stripes": stripes} if stripes > 1 else {}),
-        "account": request.scope.account,
-        "livemode": request.scope.livemode,
-        "amount_minor": params.amount,
-        "currency": params.currency,
-        "capture_method": params.capture_method,
-        "client_secret": f"{payment_id}_secret_{request.entropy.token(25)}",
-        "customer": params.customer,
-        "payment_method": method.id if method else None,
-        "payment_method_types": ["card"],
-        "details": {
-            **details_of(params),
-            "metadata": merge_metadata({}, params.metadata),
-            "confirmation_method": params.confirmation_method,
-            "automatic_payment_methods": automatic.model_dump() if automatic else None,
-        },
+    details = {
+        **details_of(params),
+        "metadata": merge_metadata({}, params.metadata),
+        "confirmation_method": params.confirmation_method,
+        "automatic_payment_methods": automatic.model_dump() if automatic else None,
     }
+    return created_data(request, payment_id, method, params.capture_method, details)
 
 
 def details_sent(params: ConfirmPaymentIntent) -> dict[str, Any]:
@@ -427,26 +352,11 @@ def details_captured(params: CapturePaymentIntent, stored: Mapping[str, Any]) ->
     return details
 
 
-def _pay_order(
-    params: CreatePaymentIntent | ConfirmPaymentIntent,
-    method: PaymentMethodChoice,
-    account: Document,
-    *,
-    create: Mapping[str, Any] | None = None,
-    before: Payment | None = None,
-    update: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    return {
-        "create": create,
-        "before": before.to_dict() if before else None,
-        "update": update or {},
-        "payment_method": method.order(),
-        "new_payment_method": method.new,
-        "provider": PROVIDER,
-        "merchant_country": account.data["country"],
-        "challenge": not (params.off_session or params.error_on_requires_action),
-        "off_session": params.off_session,
-    }
+def _presence(params: CreatePaymentIntent | ConfirmPaymentIntent) -> Presence:
+    return Presence(
+        challenge=not (params.off_session or params.error_on_requires_action),
+        off_session=params.off_session,
+    )
 
 
 def _customer_entry(payment: Payment, other: Payment) -> tuple[ListEntry, ...]:
