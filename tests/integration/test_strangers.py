@@ -1,0 +1,174 @@
+"""Two merchants, and two modes of one: nobody reads, changes or uses what is another's.
+
+Every operation of every function is asked, with everything that is another's, in its path and in
+its parameters; operations that are added are asked as well.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from shared.edge.api import Api, Route
+from tests.support.strangers import (
+    OBJECT_ID,
+    PLACEHOLDER,
+    Platform,
+    State,
+    functions_with_operations,
+    id_params,
+    ids_of,
+    live_of,
+    nobodys,
+    one_of_each,
+    own_ids,
+    own_path,
+    paths_to,
+    place_of,
+    required_params,
+    said,
+    settle_in,
+    settle_in_live,
+)
+from tests.support.world import Answer, Merchant
+
+# Paths that no id of an object is part of: accounts of the books and numbers of checkpoints, and
+# corrections, which operators make.
+UNNAMED = {
+    "/v1/ledger/accounts/{}",
+    "/v1/ledger/checkpoints/{}",
+    "/v1/ledger/journals/{}/{}/{}/{}",
+}
+THEIRS, OURS = "markoftheirs", "markofours"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A merchant with one of each object, and a stranger with some of their own.
+
+    Args: theirs: state when only the merchant's objects were there. begun: with the stranger's.
+    """
+
+    world: Platform
+    merchant: Merchant
+    stranger: Merchant
+    known: tuple[str, ...]
+    own: dict[str, str]
+    theirs: State
+    begun: State
+
+    def ask(self, api: Api, route: Route, path: str, params: dict[str, Any]) -> Answer:
+        """Asks as the stranger; what that changes of their own is put back."""
+        world = self.world
+        answer = world.ask(api, route.method, path, params, self.stranger)
+        where = f"{route.method} {path} {params}: {answer.status} {answer.text}"
+        assert answer.status < 500, where
+        told = _ids_in(answer.text) - _ids_in(f"{path} {params}")
+        assert not told & set(self.known), where
+        assert THEIRS not in answer.text, where
+        state = world.state()
+        if state != self.begun:
+            self._require_untouched(state, where)
+            world.restore(self.begun)
+        return answer
+
+    def _require_untouched(self, state: State, where: str) -> None:
+        for name, table in self.theirs.items():
+            found = {key: state[name].get(key) for key in table}
+            assert found == table, f"{where} changed {name}"
+
+    def walk(self) -> Iterator[tuple[Api, Route, str]]:
+        """Yields every operation on an id with each of the merchant's."""
+        for api, route in self.world.operations():
+            for known in self.known if PLACEHOLDER.search(route.template) else ():
+                yield api, route, known
+
+
+def _ids_in(text: str) -> set[str]:
+    return {found[0] for found in OBJECT_ID.finditer(text)}
+
+
+@pytest.fixture(scope="module", params=["another account", "the other mode"])
+def scene(request: pytest.FixtureRequest) -> Scene:
+    world = Platform()
+    merchant = world.merchant("one")
+    settle_in(world, merchant, THEIRS)
+    known, theirs = ids_of(world, merchant, merchant.scope), world.state()
+    if request.param == "another account":
+        stranger = world.merchant("two")
+        settle_in(world, stranger, OURS)
+        mine = ids_of(world, stranger, stranger.scope)
+    else:
+        stranger = live_of(world, merchant)
+        settle_in_live(world, stranger, OURS)
+        mine = ids_of(world, stranger, stranger.scope)
+    own = dict(own_ids(world, stranger, mine))
+    return Scene(world, merchant, stranger, known, own, theirs, world.state())
+
+
+def test_every_function_with_operations_is_walked(scene: Scene) -> None:
+    walked = {route.operation.__module__.split(".")[1] for _, route in scene.world.operations()}
+    assert walked == functions_with_operations()
+
+
+def test_every_operation_on_an_id_finds_the_merchants_own(scene: Scene) -> None:
+    """What strangers do not find is there: each path that reads one object is read."""
+    found = own_ids(scene.world, scene.merchant, scene.known)
+    places = {
+        place_of(route)
+        for _, route in scene.world.operations()
+        if route.method == "GET" and route.template.endswith("}")
+    }
+    assert places - found.keys() == UNNAMED
+
+
+def test_path_with_anothers_id_is_answered_as_if_nobody_had_it(scene: Scene) -> None:
+    asked = 0
+    for api, route, known in scene.walk():
+        missing = nobodys(known)
+        paths = zip(
+            paths_to(route, known, scene.own),
+            paths_to(route, missing, scene.own, like=known),
+            strict=True,
+        )
+        for (path, none), given in itertools.product(paths, (False, True)):
+            params = required_params(route, scene.own) if given else {}
+            if given and not params:
+                continue
+            # when
+            answer = scene.ask(api, route, path, params)
+            # then
+            asked += 1
+            assert answer.status in {400, 404}, f"{route.method} {path}: {answer.text}"
+            nothing = scene.ask(api, route, none, params)
+            assert said(answer) == said(nothing), f"{route.method} {path}: {answer.text}"
+    assert asked > 500
+
+
+def test_parameter_with_anothers_id_is_answered_as_if_nobody_had_it(scene: Scene) -> None:
+    kinds = {document.kind for document in scene.world.database.documents.values()}
+    asked = 0
+    for api, route in scene.world.operations():
+        path = own_path(route, scene.own)
+        names = id_params(route, kinds) if path else ()
+        given = required_params(route, scene.own)
+        for name, known in itertools.product(names, one_of_each(scene.known)):
+            # when
+            answer = scene.ask(api, route, str(path), {**given, name: known})
+            # then
+            asked += 1
+            nothing = scene.ask(api, route, str(path), {**given, name: nobodys(known)})
+            where = f"{route.method} {path} {name}={known}: {answer.text}"
+            assert said(answer) == said(nothing), where
+    assert asked > 200
+
+
+def test_lists_and_searches_have_nothing_of_anothers(scene: Scene) -> None:
+    for api, route in scene.world.operations():
+        if route.method != "GET" or "{" in route.template:
+            continue
+        params = {"query": "created>0"} if route.template.endswith("/search") else {}
+        answer = scene.ask(api, route, route.template, params)
+        assert answer.status in {200, 400, 403}, answer.text
