@@ -288,7 +288,8 @@ class Api:
     ) -> Callable[[Operation[M]], Operation[M]]:
         pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))
 
-        def register(operation: Operation[M]) -> Operation[M]:
+        # Quoted, because what is not is evaluated for each of the operations of a cold start.
+        def register(operation: "Operation[M]") -> "Operation[M]":
             route = Route(
                 method=method,
                 template=path,
