@@ -55,6 +55,69 @@ class CarriedShipping(Shipping):
     tracking_number: Clearable[Text] = None
 
 
+def _part(value: int) -> int:
+    if not 0 <= value <= AMOUNT_MINOR_MAX:
+        raise refusal(
+            f"This value must be between 0 and {AMOUNT_MINOR_MAX}.",
+            code="parameter_invalid_integer",
+        )
+    return value
+
+
+Part = Annotated[Integer, AfterValidator(_part)]
+PostalCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z -]{1,10}$")]
+LINE_ITEMS_MAX = 200
+
+
+class TotalTax(Params):
+    """The tax that is part of an amount."""
+
+    total_tax_amount: Part
+
+
+class ShippingPart(Params):
+    """What of an amount is for shipping."""
+
+    amount: Clearable[Part] = None
+    from_postal_code: Clearable[PostalCode] = None
+    to_postal_code: Clearable[PostalCode] = None
+
+
+class CommodityCode(Params):
+    """What card networks are told of a line item."""
+
+    commodity_code: Text | None = None
+
+
+class LineItemOptions(Params):
+    """What is said of a line item by payment method; cards are all there is."""
+
+    card: CommodityCode | None = None
+
+
+class LineItem(Params):
+    """What was bought."""
+
+    product_name: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    quantity: Amount
+    unit_cost: Part
+    discount_amount: Amount | None = None
+    payment_method_options: LineItemOptions | None = None
+    product_code: Annotated[str, StringConstraints(min_length=1, max_length=12)] | None = None
+    tax: TotalTax | None = None
+    unit_of_measure: Annotated[str, StringConstraints(min_length=1, max_length=12)] | None = None
+
+
+class AmountDetails(Params):
+    """What an amount is made of."""
+
+    discount_amount: Clearable[Amount] = None
+    enforce_arithmetic_validation: Boolean = True
+    line_items: Clearable[Annotated[Items[LineItem], Field(max_length=LINE_ITEMS_MAX)]] = None
+    shipping: Clearable[ShippingPart] = None
+    tax: Clearable[TotalTax] = None
+
+
 class AutomaticPaymentMethods(Params):
     """Whether the platform chooses the payment methods; cards are all there is."""
 
@@ -87,6 +150,7 @@ class _Confirming(Params):
 class CreatePaymentIntent(_Details, _Confirming):
     """POST /v1/payment_intents."""
 
+    amount_details: Clearable[AmountDetails] = None
     amount: Amount
     currency: Currency
     automatic_payment_methods: AutomaticPaymentMethods | None = None
@@ -102,6 +166,7 @@ class CreatePaymentIntent(_Details, _Confirming):
 class UpdatePaymentIntent(_Details):
     """POST /v1/payment_intents/{intent}."""
 
+    amount_details: Clearable[AmountDetails] = None
     amount: Amount | None = None
     currency: Currency | None = None
     allowed_payment_method_types: Items[Literal["card"]] | None = None
@@ -114,6 +179,7 @@ class UpdatePaymentIntent(_Details):
 class ConfirmPaymentIntent(_Confirming):
     """POST /v1/payment_intents/{intent}/confirm."""
 
+    amount_details: Clearable[AmountDetails] = None
     allowed_payment_method_types: Items[Literal["card"]] | None = None
     payment_method_types: Items[Literal["card"]] | None = None
     capture_method: CaptureMethod | None = None
@@ -126,6 +192,7 @@ class ConfirmPaymentIntent(_Confirming):
 class CapturePaymentIntent(Params):
     """POST /v1/payment_intents/{intent}/capture."""
 
+    amount_details: Clearable[AmountDetails] = None
     amount_to_capture: Amount | None = None
     # A second capture of the same authorization is not offered.
     final_capture: Literal["true"] = "true"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from functions.api_payments.amount_details import NAME, amount_details, checked, line_items
 from functions.api_payments.models import (
     CancelPaymentIntent,
     CapturePaymentIntent,
@@ -39,7 +40,7 @@ from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
 from shared.domain.saga import CANCEL, CAPTURE, PAY
 from shared.domain.search import PAYMENT_INTENTS
 from shared.edge.api import Api, Reply, Request
-from shared.edge.fields import NoParams, merge_metadata
+from shared.edge.fields import NoParams, PageParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
 from shared.edge.payments import find_payment, pick_payment, rendered_page, source
 from shared.edge.search import SearchParams, search_reply
@@ -80,6 +81,7 @@ class PaymentIntents:
             references=_of_confirmation,
         )(self.confirm)
         api.post(path + "/{id}/capture", CapturePaymentIntent, returns=kind)(self.capture)
+        api.list(path + "/{id}/amount_details_line_items", PageParams)(self.line_items)
         api.post(path + "/{id}/cancel", CancelPaymentIntent, returns=kind)(self.cancel)
 
     def create(self, request: Request[CreatePaymentIntent]) -> Reply:
@@ -149,7 +151,8 @@ class PaymentIntents:
         method = self._method(request, references, method_id)
         if method is None:
             raise missing_reference("PaymentMethod", str(method_id), "payment_method")
-        update: dict[str, Any] = {"details": details_sent(params)}
+        parts = _parts(request, payment, payment.amount_minor)
+        update: dict[str, Any] = {"details": {**details_sent(params), **parts}}
         if params.capture_method is not None:
             update["capture_method"] = params.capture_method
         if not update["details"]:
@@ -211,6 +214,8 @@ class PaymentIntents:
         if "metadata" in sent:
             stored = payment.details.get("metadata") or {}
             details["metadata"] = merge_metadata(stored, params.metadata)
+        amount_minor = changes.get("amount_minor", payment.amount_minor)
+        details |= _parts(request, payment, amount_minor)
         if details:
             changes["details"] = details
         return changes
@@ -247,10 +252,12 @@ class PaymentIntents:
     def capture(self, request: Request[CapturePaymentIntent]) -> Reply:
         """Captures an authorized payment, in full or in part."""
         payment = self._load(request)
-        details = details_captured(request.params, payment.details)
+        amount_minor = request.params.amount_to_capture
+        parts = _parts(request, payment, amount_minor or payment.amount_minor)
+        details = {**details_captured(request.params, payment.details), **parts}
         order = {
             "before": payment.to_dict(),
-            "amount_minor": request.params.amount_to_capture,
+            "amount_minor": amount_minor,
             "update": {"details": details} if details else {},
         }
         if details:
@@ -262,6 +269,10 @@ class PaymentIntents:
         payment = self._load(request)
         order = {"before": payment.to_dict(), "reason": request.params.cancellation_reason}
         return self.sagas.run(CANCEL, request, payment.id, order, _state)
+
+    def line_items(self, request: Request[PageParams]) -> Reply:
+        """Lists what was bought."""
+        return line_items(request, self._load(request))
 
     def _load(self, request: Request[Any]) -> Payment:
         payment_id = request.path["id"]
@@ -332,7 +343,27 @@ def _created_data(
         "confirmation_method": params.confirmation_method,
         "automatic_payment_methods": automatic.model_dump() if automatic else None,
     }
+    if params.amount_details is not None:
+        details[NAME] = amount_details(request, params.amount_details, {}, params.amount)
     return created_data(request, payment_id, method, params.capture_method, details)
+
+
+def _parts(
+    request: Request[UpdatePaymentIntent]
+    | Request[ConfirmPaymentIntent]
+    | Request[CapturePaymentIntent],
+    payment: Payment,
+    amount_minor: int,
+) -> dict[str, Any]:
+    """Returns the detail of what an amount is made of, where a request changes one of the two.
+
+    Raises: RejectedError when they do not fit each other.
+    """
+    params, stored = request.params, payment.details.get(NAME) or {}
+    if NAME in params.model_fields_set:
+        return {NAME: amount_details(request, params.amount_details, stored, amount_minor)}
+    is_changed = isinstance(params, UpdatePaymentIntent) and amount_minor != payment.amount_minor
+    return {NAME: checked(stored, amount_minor)} if stored and is_changed else {}
 
 
 def details_sent(params: ConfirmPaymentIntent) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def payment_intent(payment: Payment) -> Json:
         "allowed_payment_method_types": None,
         "amount": payment.amount_minor,
         "amount_capturable": payment.amount_capturable_minor,
-        "amount_details": _amount_details(),
+        "amount_details": _amount_details(details.get("amount_details") or {}),
         "amount_received": payment.amount_received_minor,
         "application": None,
         "application_fee_amount": None,
@@ -77,13 +77,39 @@ def payment_intent(payment: Payment) -> Json:
     }
 
 
-def _amount_details() -> Json:
+def _amount_details(parts: Mapping[str, Any]) -> Json:
+    shipping = parts.get("shipping")
+    named = ("amount", "from_postal_code", "to_postal_code")
     return {
-        "discount_amount": None,
-        "error": None,
-        "shipping": None,
-        "tax": None,
+        "discount_amount": parts.get("discount_amount"),
+        "error": parts.get("error"),
+        "shipping": {name: shipping.get(name) for name in named} if shipping else None,
+        "tax": parts.get("tax"),
         "tip": {"amount": None},
+    }
+
+
+def line_items(payment: Payment) -> list[Json]:
+    """Renders what was bought, in the order in which the merchant said it."""
+    parts = payment.details.get("amount_details") or {}
+    items = parts.get("line_items") or ()
+    return [_line_item(f"{parts['line_items_id']}{place:03}", i) for place, i in enumerate(items)]
+
+
+def _line_item(item_id: str, item: Mapping[str, Any]) -> Json:
+    card = (item.get("payment_method_options") or {}).get("card")
+    options = {"card": card, "card_present": None, "klarna": None, "paypal": None}
+    return {
+        "id": item_id,
+        "object": "payment_intent_amount_details_line_item",
+        "discount_amount": item.get("discount_amount"),
+        "payment_method_options": options if card else None,
+        "product_code": item.get("product_code"),
+        "product_name": item["product_name"],
+        "quantity": item["quantity"],
+        "tax": item.get("tax"),
+        "unit_cost": item["unit_cost"],
+        "unit_of_measure": item.get("unit_of_measure"),
     }
 
 

@@ -452,14 +452,14 @@ class World:
         return [journal for name in page.ids for journal in self.ledger.of_subject(name)]
 
 
-def _flat(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _flat(params: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in params.items():
-        path = f"{prefix}[{name}]" if prefix else name
-        if isinstance(value, Mapping):
+        path = f"{prefix}[{name}]" if prefix else str(name)
+        if isinstance(value, list):
+            pairs += _flat(dict(enumerate(value)), path)
+        elif isinstance(value, Mapping):
             pairs += _flat(value, path)
-        elif isinstance(value, list):
-            pairs += [(f"{path}[{index}]", str(item)) for index, item in enumerate(value)]
         else:
             pairs.append((path, str(value)))
     return pairs

@@ -1,0 +1,72 @@
+"""What the amount of a payment is made of: as it is sent, stored and listed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from functions.api_payments.models import AmountDetails
+from shared.domain.amount_details import mismatch, said_twice
+from shared.domain.errors import RejectedError
+from shared.domain.payment import Payment
+from shared.edge.api import Reply, Request
+from shared.edge.fields import PageParams
+from shared.edge.lists import cursors, list_reply
+from shared.wire import payments as wire
+from shared.wire.errors import RequestError
+
+NAME = "amount_details"
+
+
+def amount_details(
+    request: Request[Any], sent: AmountDetails | None, stored: Mapping[str, Any], amount_minor: int
+) -> dict[str, Any] | None:
+    """Returns the parts of an amount as they are stored from now on; None for none.
+
+    Args: sent: None unsets all of them. stored: those that there are. amount_minor: that they are
+    to add up to.
+    Raises: RejectedError when they do not, unless the request says that it does not matter;
+    RequestError when something is said twice.
+    """
+    if sent is None:
+        return None
+    changes = sent.model_dump(exclude_unset=True, exclude={"enforce_arithmetic_validation"})
+    if "line_items" in changes:
+        # One name for all of them keeps them small; each is named by its place.
+        changes["line_items_id"] = request.new_id("uli") if changes["line_items"] else None
+    parts = {name: value for name, value in {**stored, **changes}.items() if value is not None}
+    twice = said_twice(parts)
+    if twice is not None:
+        raise RequestError(
+            f"You may only specify one of these parameters: {NAME}[{twice}], "
+            f"{NAME}[line_items][#][{twice}].",
+            code="parameters_exclusive",
+            param=f"{NAME}[{twice}]",
+        )
+    return checked(parts, amount_minor, is_enforced=sent.enforce_arithmetic_validation)
+
+
+def checked(
+    parts: Mapping[str, Any], amount_minor: int, *, is_enforced: bool = True
+) -> dict[str, Any]:
+    """Returns the parts of an amount, with how they do not add up to it.
+
+    Raises: RejectedError when they do not and have to.
+    """
+    error = mismatch(parts, amount_minor)
+    if error is not None and is_enforced:
+        raise RejectedError(error["message"], code=error["code"], param=NAME)
+    kept = {name: value for name, value in parts.items() if name != "error"}
+    return {**kept, "error": error} if error else kept
+
+
+def line_items(request: Request[PageParams], payment: Payment) -> Reply:
+    """Lists the line items of a payment, in the order in which they were sent."""
+    items = wire.line_items(payment)
+    places = {item["id"]: place for place, item in enumerate(items)}
+    after, before = cursors(request.params, places.get, noun="line item")
+    first = 0 if after is None else after + 1
+    end = len(items) if before is None else before
+    limit = request.params.limit
+    page = items[max(first, end - limit) : end] if before is not None else items[first:][:limit]
+    has_more = end - first > limit
+    url = f"/v1/payment_intents/{payment.id}/amount_details_line_items"
+    return Reply(200, list_reply(url, page, has_more=has_more))
