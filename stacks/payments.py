@@ -218,6 +218,7 @@ class PaymentsStack(FarthingStack):
             "GET /v1/payment_methods",
             "ANY /v1/payment_methods/{proxy+}",
             "GET /v1/tokens/{proxy+}",
+            "GET /v1/confirmation_tokens/{proxy+}",
             environment={**objects, **books.signing_environment, **describes_cards},
         )
         customers.allow(["lambda:InvokeFunction"], tokenize.function.function_arn)
@@ -249,16 +250,24 @@ class PaymentsStack(FarthingStack):
         books.read_keys(default)
         books.count_requests(default)
         if self.stage_config.sandbox_network:
-            self._api_test_helpers(objects)
+            self._api_test_helpers(tokenize, {**objects, **describes_cards})
 
-    def _api_test_helpers(self, objects: dict[str, str]) -> None:
+    def _api_test_helpers(self, tokenize: FarthingFunction, environment: dict[str, str]) -> None:
+        books = self._given.books
         function = self._api_function(
             "api_test_helpers",
             "ANY /v1/test_helpers/{proxy+}",
-            environment={**objects, **self._network.environment},
+            environment={
+                **environment,
+                **books.signing_environment,
+                **self._network.environment,
+            },
         )
-        self._given.books.read_keys(function)
-        self._given.books.count_requests(function)
+        books.read_objects(function)
+        books.write_objects(function)
+        books.sign_events(function)
+        books.keep_idempotency(function)
+        function.allow(["lambda:InvokeFunction"], tokenize.function.function_arn)
         self._network.allow_calls(function)
 
     def _api_function(

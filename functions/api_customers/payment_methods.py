@@ -19,6 +19,7 @@ from functions.api_customers.models import (
     UpdatePaymentMethod,
 )
 from shared.domain.audit_trail import updated
+from shared.domain.confirmation_tokens import KIND as CONFIRMATION_TOKEN
 from shared.domain.documents import Document, DocumentWrite
 from shared.domain.errors import RejectedError
 from shared.domain.ports import DocumentStore
@@ -45,6 +46,9 @@ def register(api: Api, documents: DocumentStore, sandbox_cards: SandboxCardsSour
     api.post(_URL + "/{id}/attach", AttachPaymentMethod, returns=KIND)(methods.attach)
     api.post(_URL + "/{id}/detach", NoParams, returns=KIND)(methods.detach)
     api.get("/v1/tokens/{id}", NoParams)(methods.retrieve_token)
+    api.get("/v1/confirmation_tokens/{id}", NoParams, returns=CONFIRMATION_TOKEN)(
+        methods.retrieve_confirmation_token
+    )
 
 
 class _PaymentMethods:
@@ -130,6 +134,12 @@ class _PaymentMethods:
         """Returns a token."""
         token = self._scoped(request).named_by_path("token", request.path["id"])
         return Reply(200, objects.token(token))
+
+    def retrieve_confirmation_token(self, request: Request[NoParams]) -> Reply:
+        """Returns a confirmation token, a used one too."""
+        name = request.path["id"]
+        token = self._scoped(request).named_by_path(CONFIRMATION_TOKEN, name)
+        return Reply(200, objects.confirmation_token(token))
 
     def _made(self, request: Request[AttachPaymentMethod]) -> DocumentWrite | None:
         alias, customer_id = request.path["id"], request.params.customer

@@ -1,7 +1,7 @@
-"""The merchant API's look at the sandbox card network's own record.
+"""The merchant API's test helpers: the sandbox card network's own record, and confirmation tokens.
 
-It says what the network did, as the network remembers it, so that anyone can hold the platform's
-ledger against it.
+The record says what the network did, as the network remembers it, so that anyone can hold the
+platform's ledger against it.
 """
 
 import functools
@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from functions.api_test_helpers.confirmation_tokens import ConfirmationTokens
 from functions.api_test_helpers.models import ListNetworkTransactions
+from functions.api_test_helpers.modes import require_test_mode
 from shared import bootstrap, bootstrap_api
+from shared.domain.ports import DocumentStore
 from shared.domain.sandbox_network import NetworkRecord
 from shared.edge.api import Api, ApiPorts, Reply, Request
 from shared.edge.lists import list_reply
-from shared.wire.errors import RequestError
+from shared.edge.methods import SandboxCardsSource
 
 _URL = "/v1/test_helpers/network_transactions"
 
@@ -27,12 +30,7 @@ class TestHelpers:
 
     def network_transactions(self, request: Request[ListNetworkTransactions]) -> Reply:
         """Lists what the network did for this account."""
-        if request.scope.livemode:
-            raise RequestError(
-                "Test helpers can only be used with a test mode key.",
-                status=403,
-                code="testmode_only",
-            )
+        require_test_mode(request)
         params = request.params
         page = self.network.transactions(
             request.scope.account, params.payment_intent, params.limit, params.starting_after
@@ -58,16 +56,26 @@ def _rendered(transaction: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def build(ports: ApiPorts, network: NetworkRecord) -> Api:
+def build(
+    ports: ApiPorts,
+    network: NetworkRecord,
+    documents: DocumentStore,
+    sandbox_cards: SandboxCardsSource,
+) -> Api:
     """Composes the API of this family."""
     api = Api(ports)
+    ConfirmationTokens(documents, sandbox_cards).register(api)
     api.get(_URL, ListNetworkTransactions)(TestHelpers(network).network_transactions)
     return api
 
 
 @functools.cache
 def _api() -> Api:
-    return build(bootstrap_api.ports(), bootstrap.provider())
+    ports, documents = bootstrap_api.ports(), bootstrap.audited_documents()
+    return build(ports, bootstrap.provider(), documents, bootstrap.sandbox_cards)
+
+
+bootstrap.start_signer()
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:

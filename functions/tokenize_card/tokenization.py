@@ -23,13 +23,12 @@ from shared.domain.sandbox_cards import SandboxCard
 from shared.domain.vault import CardSealer
 from shared.edge.api import Reply, Request
 from shared.edge.documents import ScopedDocuments
-from shared.edge.fields import Address, BillingDetails, merge_metadata
+from shared.edge.fields import merge_metadata
+from shared.edge.methods import billing_details_of, filled_in
 from shared.wire import objects
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _TOKEN_PARAM = "card[token]"
-_ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
-_CONTACT = ("email", "name", "phone", "tax_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +67,11 @@ class Tokenizer:
         params = request.params
         metadata = merge_metadata({}, params.metadata)
         source = self._source(request)
-        details = _billing_details(params.billing_details)
+        details = billing_details_of(params.billing_details)
         data = {
             "type": "card",
             "card": asdict(source.card),
-            "billing_details": _filled_in(details, source.billing_details),
+            "billing_details": filled_in(details, source.billing_details),
             "customer": None,
             "metadata": metadata,
             "allow_redisplay": params.allow_redisplay,
@@ -205,14 +204,6 @@ def _new_document(
     )
 
 
-def _billing_details(details: BillingDetails) -> dict[str, Any]:
-    sent = details.address or Address()
-    return {
-        "address": {name: getattr(sent, name) for name in _ADDRESS},
-        **{name: getattr(details, name) for name in _CONTACT},
-    }
-
-
 def _holder(card: TokenCardParams) -> dict[str, Any]:
     """Writes a token's holder in the shape of billing details."""
     return {
@@ -228,19 +219,4 @@ def _holder(card: TokenCardParams) -> dict[str, Any]:
         "name": card.name,
         "phone": None,
         "tax_id": None,
-    }
-
-
-def _filled_in(details: dict[str, Any], holder: Mapping[str, Any]) -> dict[str, Any]:
-    """Completes billing details by what the token knows of its holder.
-
-    An address is taken whole or not at all, because parts of two make a third.
-    """
-    if not holder:
-        return details
-    address = details["address"]
-    has_address = any(value is not None for value in address.values())
-    return {
-        "address": address if has_address else dict(holder["address"]),
-        **{name: holder[name] if details[name] is None else details[name] for name in _CONTACT},
     }

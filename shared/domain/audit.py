@@ -43,9 +43,12 @@ class _Rules:
 
 
 _RULES: Mapping[str, _Rules] = {
+    "confirmation_token": _Rules(
+        concealed=tuple(("method", *path) for path in _CARD), omitted=(("used_by",),)
+    ),
     "webhook_endpoint": _Rules(concealed=(("secret",), ("previous_secrets",))),
     "payment_method": _Rules(concealed=_CARD),
-    "token": _Rules(concealed=_CARD),
+    "token": _Rules(concealed=_CARD, omitted=(("used_by",),)),
     PAYMENT: _Rules(
         concealed=(("client_secret",), *(("charges", _ANY, *path) for path in _CARD)),
         omitted=(

@@ -57,6 +57,14 @@ def updated(
     )
 
 
+def next_version(facts: Mapping[str, Any], context: Context) -> DocumentWrite:
+    """Writes the next version of a document, decided before it came through a saga.
+
+    Args: facts: {"before": the document's fields, "data": all of it, as it is to be}.
+    """
+    return updated(Document(**facts["before"]), facts["data"], context)
+
+
 def change_of(
     before: Document | None, after: Document, context: Context, reason: str | None = None
 ) -> Change:

@@ -14,6 +14,7 @@ from shared.wire.errors import missing_reference, no_such
 
 # What messages call a kind.
 NOUNS: Mapping[str, str] = {
+    "confirmation_token": "confirmation token",
     "customer": "customer",
     "customer_balance_transaction": "customer balance transaction",
     "event": "event",

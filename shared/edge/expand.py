@@ -34,6 +34,10 @@ EXPANDABLE: Mapping[str, Mapping[str, str]] = {
         "transfer": "transfer",
         "transfer_data.destination": "account",
     },
+    "confirmation_token": {
+        "payment_method_preview.card.generated_from.setup_attempt": "setup_attempt",
+        "payment_method_preview.customer": "customer",
+    },
     "customer": {
         "default_source": "source",
         "invoice_settings.default_payment_method": "payment_method",

@@ -8,6 +8,7 @@ Source: the resources of API version 2026-10-28.endive.
 from collections.abc import Mapping
 from typing import Any
 
+from shared.domain.confirmation_tokens import expires_at_ms
 from shared.domain.documents import Document
 
 API_VERSION = "2026-10-28.endive"
@@ -140,6 +141,38 @@ def payment_method_card(card: Mapping[str, Any], checks: Mapping[str, Any] | Non
     }
 
 
+def confirmation_token(document: Document) -> Json:
+    """Renders a confirmation token, with the payment method that it stands for."""
+    data = document.data
+    return {
+        **_head(document),
+        "created": document.created_ms // 1000,
+        "expires_at": expires_at_ms(document) // 1000,
+        "livemode": document.livemode,
+        "mandate_data": None,
+        "metadata": None,
+        "payment_intent": data.get("payment_intent"),
+        "payment_method_options": None,
+        "payment_method_preview": _preview(data["method"]),
+        "return_url": data.get("return_url"),
+        "setup_future_usage": data.get("setup_future_usage"),
+        "setup_intent": data.get("setup_intent"),
+        "shipping": _recipient(data.get("shipping")),
+        "use_stripe_sdk": True,
+    }
+
+
+def _preview(method: Mapping[str, Any]) -> Json:
+    return {
+        "allow_redisplay": method.get("allow_redisplay", "unspecified"),
+        "billing_details": billing_details(method.get("billing_details")),
+        "card": payment_method_card(method["card"], method.get("checks")),
+        "customer": method.get("customer"),
+        "customer_account": None,
+        "type": "card",
+    }
+
+
 def token(document: Document) -> Json:
     """Renders a token of type card."""
     data = document.data
@@ -257,6 +290,15 @@ def _named(names: tuple[str, ...], values: Mapping[str, Any] | None) -> Json:
 
 def _address(address: Mapping[str, Any] | None) -> Json | None:
     return None if address is None else _named(_ADDRESS, address)
+
+
+def _recipient(shipping: Mapping[str, Any] | None) -> Json | None:
+    if shipping is None:
+        return None
+    return {
+        "address": _named(_ADDRESS, shipping.get("address")),
+        **_named(("name", "phone"), shipping),
+    }
 
 
 def _shipping(shipping: Mapping[str, Any] | None) -> Json | None:

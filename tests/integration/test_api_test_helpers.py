@@ -15,6 +15,7 @@ from functions.sandbox_network.store import NetworkStore
 from shared.adapters.providers.sandbox import SandboxProvider
 from shared.adapters.secrets import FixedSecret
 from shared.domain.cards import CardNumber
+from shared.domain.ports import SandboxCards
 from shared.domain.providers import AuthorizationRequest
 from tests.support.api import LIVE_KEY, OTHER_KEY, PUBLISHABLE_KEY, Client, Platform
 from tests.support.aws import REGION, create_table
@@ -26,11 +27,17 @@ PATH = "/v1/test_helpers/network_transactions"
 CARD = CardNumber("4242424242424242", 12, 2040, "123")
 
 
+def no_cards() -> SandboxCards:
+    raise AssertionError("nobody names a test card")
+
+
 class World:
     def __init__(self, provider: SandboxProvider, platform: Platform) -> None:
         self.provider = provider
         self.platform = platform
-        self.client = Client(lambda given: build(given.ports(), provider), platform)
+        self.client = Client(
+            lambda given: build(given.ports(), provider, given.documents, no_cards), platform
+        )
 
     def sell(self, payment_id: str, charge_id: str) -> None:
         key = f"{charge_id}/sale"

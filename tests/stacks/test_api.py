@@ -45,6 +45,7 @@ def test_api_routes_each_family_to_its_function(production: Platform) -> None:
             "GET /v1/payment_methods",
             "ANY /v1/payment_methods/{proxy+}",
             "GET /v1/tokens/{proxy+}",
+            "GET /v1/confirmation_tokens/{proxy+}",
         },
         "ApiEvents": {
             f"ANY /v1/{family}{rest}"

@@ -52,7 +52,7 @@ class Published(World):
     def families(self) -> tuple[Api, ...]:
         """The APIs, each once."""
         network = MemoryNetworkRecord(self.provider, self.clock)
-        helpers = api_test_helpers.build(self._ports(), network)
+        helpers = api_test_helpers.build(self._ports(), network, self.documents, lambda: self)
         return (*dict.fromkeys(make() for make in self._apis.values()), helpers)
 
     def routes(self) -> Iterator[Route]:

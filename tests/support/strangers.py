@@ -75,7 +75,8 @@ class Platform(World):
     def apis(self) -> tuple[Api, ...]:
         """Returns each API once."""
         made = [make() for make in self._apis.values()]
-        helpers = api_test_helpers.build(self._ports(), _Record(self.provider))
+        record = _Record(self.provider)
+        helpers = api_test_helpers.build(self._ports(), record, self.documents, lambda: self)
         return (*dict.fromkeys(made), helpers)
 
     def operations(self) -> Iterator[tuple[Api, Route]]:
@@ -162,6 +163,7 @@ def settle_in(world: Platform, merchant: Merchant, mark: str) -> None:
     world.post(merchant, "/v1/tokens", card=CARD)
     world.post(merchant, f"/v1/payment_methods/{method}/attach", customer=customer)
     world.post(merchant, "/v1/payment_methods", type="card", card=CARD)
+    world.post(merchant, "/v1/test_helpers/confirmation_tokens", payment_method=method)
     hook = {"url": f"https://example.com/{mark}", "enabled_events": ["*"]}
     world.post(merchant, "/v1/webhook_endpoints", **hook)
     order = {"amount": 2000, "currency": "usd", "description": mark}

@@ -145,6 +145,7 @@ class World:
             "/v1/payment_methods/": self._customers_api,
             "/v1/payment_methods": self._vault_api,
             "/v1/tokens": self._vault_api,
+            "/v1/confirmation_tokens": self._customers_api,
             "/v1/events": self._events_api,
             "/v1/webhook_endpoints": self._events_api,
         }

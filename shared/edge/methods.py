@@ -1,0 +1,182 @@
+"""Payment methods that requests bring along: of a card's token, or of a confirmation token.
+
+A card's number is never among them: the vault alone takes those, and gives tokens for them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from shared.domain.cards import SANDBOX_METHOD_PREFIX
+from shared.domain.documents import Document, Scope
+from shared.domain.errors import RejectedError
+from shared.domain.ports import SandboxCards
+from shared.edge.api import Request
+from shared.edge.fields import Address, BillingDetails, Metadata, ObjectId, merge_metadata
+from shared.edge.params import Params
+from shared.wire import objects
+from shared.wire.errors import RequestError, missing_reference
+
+TOKEN_PARAM = "payment_method_data[card][token]"
+_ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
+_CONTACT = ("email", "name", "phone", "tax_id")
+
+# Composed at its first use only: few requests name a test card.
+SandboxCardsSource = Callable[[], SandboxCards]
+
+
+class TokenizedCard(Params):
+    """A card, by the token that the vault made of it."""
+
+    token: ObjectId
+
+
+class PaymentMethodData(Params):
+    """A payment method to be made with what it is used for."""
+
+    type: Literal["card"]
+    card: TokenizedCard
+    allow_redisplay: Literal["always", "limited", "unspecified"] = "unspecified"
+    billing_details: BillingDetails = BillingDetails()
+    metadata: Metadata = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewMethod:
+    """A payment method to be made.
+
+    Args: data: of its document. used: the token that is used up by it, as `used_up` has it; none
+    for a sandbox card by name, and where this very request used it before it was resumed.
+    """
+
+    data: Mapping[str, Any]
+    used: tuple[Mapping[str, Any], ...] = ()
+
+
+def new_method(
+    request: Request[Any], sent: PaymentMethodData, sandbox_cards: SandboxCardsSource
+) -> NewMethod:
+    """Returns the payment method that a request wants made; its references hold the token.
+
+    Raises: RejectedError when there is no such token, or it was used.
+    """
+    token_id = sent.card.token
+    token = request.references.get(token_id)
+    details = billing_details_of(sent.billing_details)
+    if token is not None and _sees(request.scope, token, "token"):
+        free = is_unused(request, token, TOKEN_PARAM)
+        card = token.data["card"]
+        details = filled_in(details, token.data["billing_details"])
+        used = (used_up(request, token),) if free else ()
+    else:
+        card = _sandbox_card(request.scope, token_id, sandbox_cards)
+        used = ()
+        if card is None:
+            raise missing_reference("token", token_id, TOKEN_PARAM)
+    return NewMethod(
+        {
+            "type": "card",
+            "card": card,
+            "billing_details": details,
+            "customer": None,
+            "metadata": merge_metadata({}, sent.metadata),
+            "allow_redisplay": sent.allow_redisplay,
+        },
+        used,
+    )
+
+
+def sandbox_method(
+    scope: Scope, alias: str, sandbox_cards: SandboxCardsSource
+) -> Mapping[str, Any] | None:
+    """Returns the payment method that a test card's name stands for, to be made; None without one.
+
+    Args: alias: such as "pm_card_visa".
+    """
+    if not alias.startswith(SANDBOX_METHOD_PREFIX):
+        return None
+    card = _sandbox_card(scope, alias, sandbox_cards)
+    if card is None:
+        return None
+    details = objects.billing_details(None)
+    return {"card": card, "billing_details": details, "metadata": {}, "customer": None}
+
+
+def is_unused(request: Request[Any], token: Document, param: str) -> bool:
+    """Tells whether a token is still to be used up; not where this very request did it, resumed.
+
+    Raises: RejectedError when another request used it.
+    """
+    if not token.data["used"]:
+        return True
+    if token.data.get("used_by") == _use(request):
+        return False
+    raise RejectedError(
+        f"You cannot use a Stripe token more than once: {token.id}.",
+        code="token_already_used",
+        param=param,
+    )
+
+
+def used_up(request: Request[Any], token: Document, **facts: str) -> dict[str, Any]:
+    """Returns what `shared.domain.audit_trail.next_version` writes: the token, used.
+
+    Args: facts: to note with it, such as what it was used for.
+    """
+    data = {**token.data, **facts, "used": True, "used_by": _use(request)}
+    return {"before": asdict(token), "data": data}
+
+
+def require_one(params: Params, *names: str) -> None:
+    """Refuses a request that says more than once what it wants to pay with.
+
+    Raises: RequestError.
+    """
+    given = [name for name in names if getattr(params, name, None) is not None]
+    if len(given) > 1:
+        raise RequestError(
+            f"You may only specify one of these parameters: {', '.join(given)}.",
+            code="parameters_exclusive",
+            param=given[1],
+        )
+
+
+def billing_details_of(details: BillingDetails) -> dict[str, Any]:
+    """Returns billing details as they are stored: every part, null where it was not sent."""
+    sent = details.address or Address()
+    return {
+        "address": {name: getattr(sent, name) for name in _ADDRESS},
+        **{name: getattr(details, name) for name in _CONTACT},
+    }
+
+
+def filled_in(details: dict[str, Any], holder: Mapping[str, Any]) -> dict[str, Any]:
+    """Completes billing details by what the token knows of its holder.
+
+    An address is taken whole or not at all, because parts of two make a third.
+    """
+    if not holder:
+        return details
+    address = details["address"]
+    has_address = any(value is not None for value in address.values())
+    return {
+        "address": address if has_address else dict(holder["address"]),
+        **{name: holder[name] if details[name] is None else details[name] for name in _CONTACT},
+    }
+
+
+def _sandbox_card(
+    scope: Scope, alias: str, sandbox_cards: SandboxCardsSource
+) -> Mapping[str, Any] | None:
+    """Describes a test card by its name; None where there is none, which in live mode is always."""
+    card = None if scope.livemode else sandbox_cards().describe(alias, scope.account)
+    return asdict(card) if card is not None else None
+
+
+def _sees(scope: Scope, document: Document, kind: str) -> bool:
+    return document.kind == kind and Scope(document.account, document.livemode) == scope
+
+
+def _use(request: Request[Any]) -> str:
+    """Names the request to its retries."""
+    return request.claim.use if request.claim is not None else request.request_id
