@@ -6,9 +6,6 @@ Source: Stripe documentation, "Payment line items" and the object's own `amount_
 from collections.abc import Mapping
 from typing import Any
 
-_MISMATCH = "amount_details_amount_mismatch"
-_TOO_MUCH = "amount_details_tax_shipping_discount_greater_than_amount"
-
 
 def mismatch(parts: Mapping[str, Any], amount_minor: int) -> dict[str, str] | None:
     """Returns how the parts of an amount do not add up to it, as {"code", "message"}.
@@ -22,11 +19,17 @@ def mismatch(parts: Mapping[str, Any], amount_minor: int) -> dict[str, str] | No
         if total == amount_minor:
             return None
         told = f"The line items with tax, shipping and discount add up to {total}"
-        return {"code": _MISMATCH, "message": f"{told}, and the amount is {amount_minor}."}
+        return {
+            "code": "amount_details_amount_mismatch",
+            "message": f"{told}, and the amount is {amount_minor}.",
+        }
     if around <= amount_minor:
         return None
     told = f"The tax and shipping less the discount add up to {around}"
-    return {"code": _TOO_MUCH, "message": f"{told}, more than the amount of {amount_minor}."}
+    return {
+        "code": "amount_details_tax_shipping_discount_greater_than_amount",
+        "message": f"{told}, more than the amount of {amount_minor}.",
+    }
 
 
 def _around(parts: Mapping[str, Any]) -> int:
