@@ -10,6 +10,7 @@ from shared.domain.payment import Payment
 from shared.edge.api import Reply, Request
 from shared.edge.fields import PageParams
 from shared.edge.lists import cursors, list_reply
+from shared.edge.payments import line_items_url
 from shared.wire import payments as wire
 from shared.wire.errors import RequestError
 
@@ -68,5 +69,4 @@ def line_items(request: Request[PageParams], payment: Payment) -> Reply:
     limit = request.params.limit
     page = items[max(first, end - limit) : end] if before is not None else items[first:][:limit]
     has_more = end - first > limit
-    url = f"/v1/payment_intents/{payment.id}/amount_details_line_items"
-    return Reply(200, list_reply(url, page, has_more=has_more))
+    return Reply(200, list_reply(line_items_url(payment), page, has_more=has_more))

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.domain.balance_transactions import BalanceTransaction, parts, transactions
-from shared.domain.documents import Page, Scope
+from shared.domain.documents import LIMIT_DEFAULT, Page, Scope
 from shared.domain.errors import NotFoundError
 from shared.domain.ids import payment_id_of
 from shared.domain.ledger import Journal
 from shared.domain.payment import Payment
 from shared.domain.ports import LedgerStore, PaymentStore
+from shared.edge.lists import list_reply
 from shared.edge.load import Json, Source
 from shared.wire import ledger
 from shared.wire import payments as wire
@@ -158,7 +159,35 @@ def sources(payments: PaymentStore, journals: LedgerStore) -> dict[str, Source]:
     """Makes the sources of all kinds, by id prefix."""
     picks: Mapping[str, Pick] = {"pi": pick_payment, "ch": pick_charge, "re": pick_refund}
     found = {prefix: source(payments, pick) for prefix, pick in picks.items()}
+    found["lines"] = line_items_source(payments)
     return {**found, "txn": transaction_source(payments, journals)}
+
+
+def line_items_source(payments: PaymentStore) -> Source:
+    """Makes the source of what was bought, each by its prefix and its payment's id."""
+
+    def read(names: Sequence[str], scope: Scope) -> Mapping[str, Json]:
+        payment_ids = {name: name.partition("_")[2] for name in names}
+        owned = _owners(payments, list(payment_ids.values()), scope)
+        return {
+            name: line_items_page(owned[payment_id])
+            for name, payment_id in payment_ids.items()
+            if payment_id in owned
+        }
+
+    return read
+
+
+def line_items_page(payment: Payment) -> Json:
+    """Renders the first of what was bought, as an object that includes them does."""
+    items = wire.line_items(payment)
+    page = items[:LIMIT_DEFAULT]
+    return list_reply(line_items_url(payment), page, has_more=len(items) > len(page))
+
+
+def line_items_url(payment: Payment) -> str:
+    """Returns where the list of what was bought is."""
+    return f"/v1/payment_intents/{payment.id}/amount_details_line_items"
 
 
 def rendered_page(page: Page, read: Source, scope: Scope) -> list[Mapping[str, Any]]:

@@ -31,6 +31,7 @@ FAMILIES = frozenset(
 )
 # By segment of a path, where it is not the family's plural. Refunds belong to charges.
 _FAMILY_OF = {"balance": "balance", "ledger": "ledger", "refunds": "charge"}
+_FAMILY_OF |= {"line_items": "payment_intent"}
 _FAMILY_OF |= {"refund": "charge", "webhook_endpoints": "webhook", "webhook_endpoint": "webhook"}
 # What hangs below another family's object and belongs to its own.
 _NESTED = {"payment_methods"}

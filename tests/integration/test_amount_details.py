@@ -103,6 +103,24 @@ def test_line_items_page_both_ways_in_their_order(world: World, merchant: Mercha
     assert error_of(odd) == (400, "resource_missing", "starting_after")
 
 
+def test_line_items_are_included_where_they_are_asked_for(world: World, merchant: Merchant) -> None:
+    # given
+    many = [{**CUP, "unit_cost": 100}] * 11
+    intent = paid(world, merchant, {"line_items": many}, amount=1100).body
+    asked = {"expand": ["amount_details.line_items"]}
+    # when
+    read = world.call("GET", f"{PAYMENTS}/{intent['id']}", asked, merchant=merchant).body
+    listing = world.call(
+        "GET", PAYMENTS, {"expand": ["data.amount_details.line_items"]}, merchant=merchant
+    )
+    # then
+    page = listed(world, merchant, intent["id"])
+    assert (len(page["data"]), page["has_more"]) == (10, True)
+    assert read["amount_details"]["line_items"] == page
+    assert listing.body["data"][0]["amount_details"]["line_items"] == page
+    assert "line_items" not in intent["amount_details"]
+
+
 def test_line_items_of_a_payment_without_any_are_an_empty_list(
     world: World, merchant: Merchant
 ) -> None:
