@@ -19,6 +19,7 @@ from shared.edge.fields import (
     Text,
     refusal,
 )
+from shared.edge.methods import PaymentMethodData
 from shared.edge.params import Params
 
 
@@ -159,8 +160,10 @@ class CreatePaymentIntent(_Details, _Confirming):
     capture_method: CaptureMethod = "automatic_async"
     confirm: Boolean = False
     confirmation_method: Literal["automatic", "manual"] = "automatic"
+    confirmation_token: ObjectId | None = None
     customer: ObjectId | None = None
     payment_method: ObjectId | None = None
+    payment_method_data: PaymentMethodData | None = None
 
 
 class UpdatePaymentIntent(_Details):
@@ -174,6 +177,7 @@ class UpdatePaymentIntent(_Details):
     capture_method: CaptureMethod | None = None
     customer: ObjectId | None = None
     payment_method: Clearable[ObjectId] = None
+    payment_method_data: PaymentMethodData | None = None
 
 
 class ConfirmPaymentIntent(_Confirming):
@@ -183,7 +187,9 @@ class ConfirmPaymentIntent(_Confirming):
     allowed_payment_method_types: Items[Literal["card"]] | None = None
     payment_method_types: Items[Literal["card"]] | None = None
     capture_method: CaptureMethod | None = None
+    confirmation_token: ObjectId | None = None
     payment_method: ObjectId | None = None
+    payment_method_data: PaymentMethodData | None = None
     receipt_email: Clearable[Email] = None
     setup_future_usage: Clearable[SetupFutureUsage] = None
     shipping: Clearable[CarriedShipping] = None
@@ -236,6 +242,18 @@ class _ChargeDetails(Params):
     receipt_email: Clearable[Email] = None
     shipping: Clearable[CarriedShipping] = None
     transfer_group: Clearable[Text] = None
+
+
+class CreateCharge(_ChargeDetails):
+    """POST /v1/charges."""
+
+    amount: Amount
+    currency: Currency
+    capture: Boolean = True
+    customer: ObjectId | None = None
+    source: ObjectId | None = None
+    statement_descriptor: Descriptor | None = None
+    statement_descriptor_suffix: Descriptor | None = None
 
 
 class UpdateCharge(_ChargeDetails):

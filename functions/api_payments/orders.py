@@ -1,18 +1,18 @@
 """What the saga `pay` is ordered to do: with which payment, and which payment method."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from functions.api_payments.models import CreatePaymentIntent
+from functions.api_payments.models import CreateCharge, CreatePaymentIntent
 from shared.domain.cards import SANDBOX_METHOD_PREFIX
 from shared.domain.documents import Document
 from shared.domain.errors import RejectedError
 from shared.domain.lists import stripes_of
 from shared.domain.payment import Payment
 from shared.domain.ports import SandboxCards
+from shared.edge import methods
 from shared.edge.api import Request
-from shared.wire import objects
 from shared.wire.errors import missing_reference
 
 # A card provider for every payment: there is one as long as routing is not built.
@@ -24,7 +24,8 @@ class PaymentMethodChoice:
     """The payment method to charge.
 
     Args: facts: see Payment.method_facts. new: data of the document to be made with the payment,
-    for a sandbox card by name.
+    where there is none yet. used: tokens that are used up by it, see shared.edge.methods. details:
+    of the payment, which came with a token.
     """
 
     id: str
@@ -33,11 +34,14 @@ class PaymentMethodChoice:
     customer: str | None
     facts: Mapping[str, Any]
     new: Mapping[str, Any] | None = None
+    used: tuple[Mapping[str, Any], ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     def order(self) -> dict[str, Any]:
-        """Returns what the saga needs of it."""
+        """Returns what the saga needs to charge it."""
         chosen = asdict(self)
-        del chosen["new"]
+        for name in ("new", "used", "details"):
+            del chosen[name]
         return chosen
 
 
@@ -85,16 +89,19 @@ def sandbox_method(request: Request[Any], alias: str, cards: SandboxCards) -> Pa
 
     Raises: RejectedError when there is none of that name; in live mode there never is.
     """
-    card = None
-    if not request.scope.livemode:
-        card = cards.describe(alias, request.scope.account)
-    if card is None:
+    data = methods.sandbox_method(request.scope, alias, lambda: cards)
+    if data is None:
         raise missing_reference("PaymentMethod", alias, "payment_method")
-    details = objects.billing_details(None)
-    summary = asdict(card)
-    data = {"card": summary, "billing_details": details, "metadata": {}, "customer": None}
-    facts = _facts(data, request.now_ms)
-    return PaymentMethodChoice(request.new_id("pm"), summary, details, None, facts, new=data)
+    return new_choice(request, data)
+
+
+def new_choice(request: Request[Any], data: Mapping[str, Any]) -> PaymentMethodChoice:
+    """Chooses a payment method that is to be made.
+
+    Args: data: of its document.
+    """
+    facts, details = _facts(data, request.now_ms), data["billing_details"]
+    return PaymentMethodChoice(request.new_id("pm"), data["card"], details, None, facts, new=data)
 
 
 def _facts(data: Mapping[str, Any], created_ms: int) -> Mapping[str, Any]:
@@ -103,7 +110,7 @@ def _facts(data: Mapping[str, Any], created_ms: int) -> Mapping[str, Any]:
 
 
 def created_data(
-    request: Request[CreatePaymentIntent],
+    request: Request[CreatePaymentIntent] | Request[CreateCharge],
     payment_id: str,
     method: PaymentMethodChoice | None,
     capture_method: str,
@@ -151,6 +158,8 @@ def pay_order(
         "update": update or {},
         "payment_method": method.order(),
         "new_payment_method": method.new,
+        # Most payments use no token up, and carry nothing of it.
+        **({"used": list(method.used)} if method.used else {}),
         "provider": PROVIDER,
         "merchant_country": account.data["country"],
         "challenge": presence.challenge,

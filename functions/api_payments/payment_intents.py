@@ -30,6 +30,8 @@ from functions.api_payments.room import (
     require_room,
 )
 from functions.api_payments.sagas import SagaStarter
+from functions.api_payments.tokens import Tokens, names_method, require_no_token, tokens_of
+from shared.domain.audit_trail import next_version
 from shared.domain.authorization import created_entries, new_payment_method
 from shared.domain.changes import Draft, change
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
@@ -63,6 +65,10 @@ class PaymentIntents:
     sandbox_cards: SandboxCards
     sagas: SagaStarter
 
+    @property
+    def _tokens(self) -> Tokens:
+        return Tokens(self.documents, self.sandbox_cards)
+
     def register(self, api: Api) -> None:
         """Adds the operations to an API."""
         kind = "payment_intent"
@@ -93,10 +99,11 @@ class PaymentIntents:
             return _answer(made, request)
         if made is None:
             require_customer(request.references, request.scope, params.customer)
-        method = self._method(request, request.references, params.payment_method)
+        method = self._method(request, payment_id, request.references, params.payment_method)
         created = _created_data(request, payment_id, method)
         require_room(created, bytes_max=DETAILS_BYTES_MAX)
         if not params.confirm:
+            require_no_token(params)
             return self._create_only(request, payment_id, created, method)
         if method is None:
             raise RejectedError(
@@ -136,7 +143,8 @@ class PaymentIntents:
         payment = self._load(request)
         if self.sagas.is_over(request, payment):
             return _answer(payment, request)
-        if params.payment_method is None and payment.payment_method is None:
+        known = None if names_method(params) else payment.payment_method
+        if known is None and not names_method(params):
             raise RejectedError(
                 "You cannot confirm this PaymentIntent because it's missing a payment method. "
                 "You can either update the PaymentIntent with a payment method and then "
@@ -144,15 +152,14 @@ class PaymentIntents:
                 code="payment_intent_unexpected_state",
                 param="payment_method",
             )
-        method_id = params.payment_method or payment.payment_method
-        references = self._with_stored(request, payment)
+        references = self._with_stored(request, payment, known)
         if not request.resumed:
             require_customer(references, request.scope, payment.customer)
-        method = self._method(request, references, method_id)
+        method = self._method(request, payment.id, references, params.payment_method or known)
         if method is None:
-            raise missing_reference("PaymentMethod", str(method_id), "payment_method")
+            raise missing_reference("PaymentMethod", str(known), "payment_method")
         parts = _parts(request, payment, payment.amount_minor)
-        update: dict[str, Any] = {"details": {**details_sent(params), **parts}}
+        update: dict[str, Any] = {"details": {**method.details, **details_sent(params), **parts}}
         if params.capture_method is not None:
             update["capture_method"] = params.capture_method
         if not update["details"]:
@@ -172,7 +179,7 @@ class PaymentIntents:
         payment = self._load(request)
         params = request.params
         require_customer(request.references, request.scope, params.customer)
-        method = self._method(request, request.references, params.payment_method)
+        method = self._method(request, payment.id, request.references, params.payment_method)
         changes = self._changes(request, payment, method)
         if not changes:
             return Reply(200, wire.payment_intent(payment), unchanged=True)
@@ -206,7 +213,7 @@ class PaymentIntents:
         for name in ("capture_method", "customer"):
             if sent.get(name) is not None:
                 changes[name] = sent[name]
-        if "payment_method" in sent:
+        if "payment_method" in sent or method is not None:
             changes["payment_method"] = method.id if method else None
         if changes and (payment.status not in _EDITABLE or payment.pending is not None):
             raise unexpected_state(payment, "update")
@@ -282,11 +289,13 @@ class PaymentIntents:
         return payment
 
     def _with_stored(
-        self, request: Request[ConfirmPaymentIntent], payment: Payment
+        self, request: Request[ConfirmPaymentIntent], payment: Payment, known: str | None
     ) -> Mapping[str, Document]:
-        """Returns the references, and the documents that the payment itself names."""
-        method = None if request.params.payment_method else payment.payment_method
-        names = [name for name in (payment.customer, method) if name]
+        """Returns the references, and the documents that the payment itself names.
+
+        Args: known: its payment method, where that is the one to pay with.
+        """
+        names = [name for name in (payment.customer, known) if name]
         return {**request.references, **self.documents.get_many(names)}
 
     def _created_ms(self, payment_id: str, scope: Scope) -> int | None:
@@ -296,10 +305,14 @@ class PaymentIntents:
     def _method(
         self,
         request: Request[Any],
+        payment_id: str,
         references: Mapping[str, Document],
         method_id: str | None,
     ) -> PaymentMethodChoice | None:
-        """Finds the payment method, or makes one of a sandbox card's name."""
+        """Finds the payment method, or makes the one that the request brings or names a card of."""
+        brought = self._tokens.choice(request, payment_id, references)
+        if brought is not None:
+            return brought
         if method_id is None:
             return None
         if is_alias(method_id):
@@ -309,15 +322,15 @@ class PaymentIntents:
 
 
 def _of_creation(params: CreatePaymentIntent, scope: Scope) -> Sequence[str | None]:
-    return params.customer, _unless_alias(params.payment_method), scope.account
+    return params.customer, _unless_alias(params.payment_method), *tokens_of(params), scope.account
 
 
 def _of_update(params: UpdatePaymentIntent, _scope: Scope) -> Sequence[str | None]:
-    return params.customer, _unless_alias(params.payment_method)
+    return params.customer, _unless_alias(params.payment_method), *tokens_of(params)
 
 
 def _of_confirmation(params: ConfirmPaymentIntent, scope: Scope) -> Sequence[str | None]:
-    return _unless_alias(params.payment_method), scope.account
+    return _unless_alias(params.payment_method), *tokens_of(params), scope.account
 
 
 def _unless_alias(method_id: str | None) -> str | None:
@@ -327,9 +340,12 @@ def _unless_alias(method_id: str | None) -> str | None:
 def _made(
     request: Request[Any], payment: Payment, method: PaymentMethodChoice | None
 ) -> tuple[DocumentWrite, ...]:
-    if method is None or method.new is None:
+    if method is None:
         return ()
-    return (new_payment_method(payment, method.id, method.new, request.context),)
+    used = tuple(next_version(token, request.context) for token in method.used)
+    if method.new is None:
+        return used
+    return (new_payment_method(payment, method.id, method.new, request.context), *used)
 
 
 def _created_data(
@@ -338,6 +354,7 @@ def _created_data(
     params = request.params
     automatic = params.automatic_payment_methods
     details = {
+        **(method.details if method else {}),
         **details_of(params),
         "metadata": merge_metadata({}, params.metadata),
         "confirmation_method": params.confirmation_method,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from shared.domain.audit_trail import created
+from shared.domain.audit_trail import created, next_version
 from shared.domain.capture import captured_drafts, requested_draft
 from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.documents import Document, DocumentWrite, ListEntry
@@ -144,10 +144,13 @@ def reserve(work: Work, before: Payment | None, now_ms: int) -> PaymentChange:
     context = work.context(now_ms)
     made = change(before, drafts, context, work.payment_id)
     new = work.order["new_payment_method"]
+    documents = [next_version(token, context) for token in work.order.get("used", ())]
+    if new:
+        documents.append(new_payment_method(made.payment, method["id"], new, context))
     return replace(
         made,
         listed=created_entries(made.payment) if before is None else (),
-        documents=(new_payment_method(made.payment, method["id"], new, context),) if new else (),
+        documents=tuple(documents),
         claim=work.claim,
     )
 

@@ -146,6 +146,23 @@ def test_token_makes_one_payment_method(client: stripe.StripeClient) -> None:
     assert refused.value.code == "token_already_used"
 
 
+def test_confirmation_token_confirms_one_payment(client: stripe.StripeClient) -> None:
+    # given
+    token = client.v1.test_helpers.confirmation_tokens.create({"payment_method": "pm_card_visa"})
+    assert token.payment_method_preview is not None
+    assert token.payment_method_preview.card is not None
+    assert token.payment_method_preview.card.last4 == "4242"
+    order: Any = {"amount": 2_000, "currency": "usd", "confirm": True}
+    # when
+    paid = client.v1.payment_intents.create({**order, "confirmation_token": token.id})
+    # then
+    assert paid.status == "succeeded"
+    assert client.v1.confirmation_tokens.retrieve(token.id).payment_intent == paid.id
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.payment_intents.create({**order, "confirmation_token": token.id})
+    assert refused.value.code == "token_already_used"
+
+
 def test_webhook_endpoint_shows_its_secret_once(platform: Platform) -> None:
     # given
     client = platform.client(platform.merchant())
