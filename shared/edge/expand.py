@@ -77,6 +77,10 @@ EXPANDABLE: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+# Lists that are left out of an object unless they are asked for: the prefix of the id that each is
+# loaded by, before the object's own.
+INCLUDED: Mapping[str, str] = {"amount_details.line_items": "lines"}
+
 
 class Plan:
     """The expansions of one request, checked before anything is done.
@@ -93,15 +97,15 @@ class Plan:
         """Returns the body with the planned objects in it; one batch of reads per property.
 
         An id whose object is gone stays an id.
-# Lists that are left out of an object unless they are asked for: the prefix of the id that each is
-# loaded by, before the object's own.
-INCLUDED: Mapping[str, str] = {"amount_details.line_items": "lines"}
-
         """
         if not self._steps:
             return body
         expanded: dict[str, Any] = _copy(body)
         for step in self._steps:
+            included = INCLUDED.get(".".join(step[-2:]))
+            if included is not None:
+                _include(expanded, step, included, loader, scope)
+                continue
             holders = [
                 (holder, step[-1])
                 for holder in _walk(expanded, step[:-1])
@@ -113,15 +117,20 @@ INCLUDED: Mapping[str, str] = {"amount_details.line_items": "lines"}
         return expanded
 
 
+def _include(body: Json, step: tuple[str, ...], prefix: str, loader: Loader, scope: Scope) -> None:
+    """Puts a list into each of the objects that a step names; one batch of reads."""
+    owners = [(f"{prefix}_{owner['id']}", owner) for owner in _walk(body, step[:-2])]
+    found = loader.load_many([name for name, _ in owners], scope)
+    for name, owner in owners:
+        if name in found:
+            owner[step[-2]][step[-1]] = _copy(found[name])
+
+
 def take_expansions(tree: Tree) -> list[str]:
     """Removes `expand` from the parameters and returns its paths.
 
     Raises: RequestError when it is no list of texts.
     """
-            included = INCLUDED.get(".".join(step[-2:]))
-            if included is not None:
-                _include(expanded, step, included, loader, scope)
-                continue
     wanted = tree.pop("expand", {})
     if wanted == "":
         return []
@@ -133,15 +142,6 @@ def take_expansions(tree: Tree) -> list[str]:
 
 
 def plan_expansions(paths: Iterable[str], returns: str | None, *, is_list: bool) -> Plan:
-def _include(body: Json, step: tuple[str, ...], prefix: str, loader: Loader, scope: Scope) -> None:
-    """Puts a list into each of the objects that a step names; one batch of reads."""
-    owners = [(f"{prefix}_{owner['id']}", owner) for owner in _walk(body, step[:-2])]
-    found = loader.load_many([name for name, _ in owners], scope)
-    for name, owner in owners:
-        if name in found:
-            owner[step[-2]][step[-1]] = _copy(found[name])
-
-
     """Checks paths against what the operation returns.
 
     Args: returns: kind of object, a key of EXPANDABLE, or None when nothing can be expanded.
