@@ -6,6 +6,9 @@ python -m bench posting     requests and write units of each flow, and of a jour
 python -m bench folding     journals per second, and items written, of sealing and folding
 python -m bench partitions  simulation of partitions and conflicts, up to 100,000 payments/s
 python -m bench verify      how fast an export is verified, and what memory it takes
+python -m bench reading     AWS calls of retrieving and listing, and what they take by a model
+python -m bench edge        CPU time of a request to the API, from its event to its answer
+python -m bench fanout      webhooks per second, and what endpoints that hang do to the others
 python -m bench cold        import cost of each function
 python -m bench load        throughput and latency on the platform that `make up` started
 python -m bench books       10,000 mixed payments there, and everything held against everything:
@@ -17,7 +20,20 @@ import platform
 import sys
 from collections.abc import Callable, Mapping
 
-from bench import books, calls, cold, folding, fresh, load, partitions, posting, verify
+from bench import (
+    books,
+    calls,
+    cold,
+    edge,
+    fanout,
+    folding,
+    fresh,
+    load,
+    partitions,
+    posting,
+    reading,
+    verify,
+)
 
 SECTIONS: Mapping[str, Callable[[], bool]] = {
     "calls": calls.main,
@@ -25,6 +41,9 @@ SECTIONS: Mapping[str, Callable[[], bool]] = {
     "folding": folding.main,
     "partitions": partitions.main,
     "verify": verify.main,
+    "reading": reading.main,
+    "edge": edge.main,
+    "fanout": fanout.main,
     "cold": cold.main,
     "load": load.main,
     "books": books.main,

@@ -8,6 +8,7 @@ import base64
 import json
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -62,13 +63,17 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One AWS call, with what it reads and writes where it is DynamoDB's."""
+    """One AWS call, with what it reads and writes where it is DynamoDB's.
+
+    Args: aside: made beside another one, by a thread of its own.
+    """
 
     service: str
     name: str
     detail: str = ""
     read_units: int = 0
     writes: tuple[Write, ...] = ()
+    aside: bool = False
 
     @property
     def write_units(self) -> int:
@@ -93,7 +98,9 @@ class Recorder:
             return
         writes = tuple(self._writes(model.name, params))
         detail = _detail(model.name, params, writes)
-        self.calls.append(Call(model.service_model.service_name, model.name, detail, 0, writes))
+        aside = threading.current_thread() is not threading.main_thread()
+        service = model.service_model.service_name
+        self.calls.append(Call(service, model.name, detail, 0, writes, aside))
 
     def _answer(self, parsed: Mapping[str, Any], model: Any, **_: object) -> None:
         if model.name in {"GetItem", "BatchGetItem", "Query"} and self.calls:
@@ -193,25 +200,16 @@ class Platform:
         Args: key: idempotency key. merchant: its API key.
         Raises: RuntimeError when the answer is not 200.
         """
-        event = {
-            "version": "2.0",
-            "rawPath": path,
-            "rawQueryString": "",
-            "headers": {
-                "authorization": f"Bearer {merchant}",
-                "content-type": "application/x-www-form-urlencoded",
-                "idempotency-key": key,
-            },
-            "requestContext": {"http": {"method": "POST", "path": path}},
-            "body": base64.b64encode(urlencode(form).encode()).decode(),
-            "isBase64Encoded": True,
-        }
         function = "tokenize_card" if path == "/v1/payment_methods" else "api_payments"
-        answer = load(function)(event, Context())
-        if answer["statusCode"] != 200:
-            raise RuntimeError(f"{path} answered {answer['statusCode']}: {answer['body']}")
-        body: dict[str, Any] = json.loads(answer["body"])
-        return body
+        return _answered(function, post_event(path, form, key, merchant=merchant))
+
+    def get(self, function: str, path: str, query: str = "") -> dict[str, Any]:
+        """Reads from the API.
+
+        Args: function: that the path is routed to.
+        Raises: RuntimeError when the answer is not 200.
+        """
+        return _answered(function, get_event(path, query))
 
     def tokenize(self, key: str, *, merchant: str = KEY) -> str:
         """Makes a payment method of a test card.
@@ -239,6 +237,38 @@ class Platform:
         if body["status"] != expected:
             raise RuntimeError(f"the payment is {body['status']}")
         return str(body["id"])
+
+
+def post_event(path: str, form: Form, key: str, *, merchant: str = KEY) -> dict[str, Any]:
+    """Builds API Gateway's event of a POST. Args: key: idempotency key."""
+    event = get_event(path, merchant=merchant)
+    event["headers"] |= {
+        "content-type": "application/x-www-form-urlencoded",
+        "idempotency-key": key,
+    }
+    event["requestContext"]["http"]["method"] = "POST"
+    body = base64.b64encode(urlencode(form).encode()).decode()
+    return {**event, "body": body, "isBase64Encoded": True}
+
+
+def get_event(path: str, query: str = "", *, merchant: str = KEY) -> dict[str, Any]:
+    """Builds API Gateway's event of a GET."""
+    return {
+        "version": "2.0",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": {"authorization": f"Bearer {merchant}"},
+        "requestContext": {"http": {"method": "GET", "path": path}},
+        "isBase64Encoded": False,
+    }
+
+
+def _answered(function: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    answer = load(function)(event, Context())
+    if answer["statusCode"] != 200:
+        raise RuntimeError(f"{event['rawPath']} answered {answer['statusCode']}: {answer['body']}")
+    body: dict[str, Any] = json.loads(answer["body"])
+    return body
 
 
 class _Runner:

@@ -122,12 +122,14 @@ class DynamoDocumentStore:
             )
             return [item["sk"]["S"] for item in answer["Items"]]
 
-        stripes = self._stripes(scope) if is_spread(collection) else 1
-        if stripes == 1:
+        if not is_spread(collection):
             yield from of_shard(0)
             return
-        with ThreadPoolExecutor(min(stripes, _SHARDS_AT_ONCE)) as pool:
-            for rows in pool.map(of_shard, range(stripes)):
+        with ThreadPoolExecutor(_SHARDS_AT_ONCE) as pool:
+            # Most accounts have one: it is read while the account is asked how many there are.
+            stripes = pool.submit(self._stripes, scope)
+            yield from of_shard(0)
+            for rows in pool.map(of_shard, range(1, stripes.result())):
                 yield from rows
 
     def _stripes(self, scope: Scope) -> int:
