@@ -1,21 +1,23 @@
-"""Charges: retrieve, list, search, update, capture."""
+"""Charges: create, retrieve, list, search, update, capture."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from functions.api_payments.models import CaptureCharge, ListCharges, UpdateCharge
+from functions.api_payments.models import CaptureCharge, CreateCharge, ListCharges, UpdateCharge
+from functions.api_payments.orders import Presence, created_data, pay_order
 from functions.api_payments.parts import created_ms, page_of, retrieve
 from functions.api_payments.references import require_customer
-from functions.api_payments.room import CONFIRMATION_BYTES_MAX, require_room
+from functions.api_payments.room import CONFIRMATION_BYTES_MAX, DETAILS_BYTES_MAX, require_room
 from functions.api_payments.sagas import SagaStarter
+from functions.api_payments.sources import Sources
 from shared.domain.changes import change
 from shared.domain.charges import check_update, updated_draft
 from shared.domain.documents import ListEntry, Scope
 from shared.domain.errors import InvariantError, RejectedError, StateError
 from shared.domain.payment import Charge, ChargeStatus, Payment
-from shared.domain.ports import DocumentStore, PaymentStore
-from shared.domain.saga import CAPTURE
+from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
+from shared.domain.saga import CAPTURE, PAY
 from shared.domain.search import CHARGES
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import NoParams, merge_metadata
@@ -23,7 +25,7 @@ from shared.edge.lists import list_reply, page_query
 from shared.edge.payments import find_owner, find_payment, pick_charge, rendered_page, source
 from shared.edge.search import SearchParams, search_reply
 from shared.wire import payments as wire
-from shared.wire.errors import no_such
+from shared.wire.errors import error_body, no_such
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,39 @@ class Charges:
 
     payments: PaymentStore
     documents: DocumentStore
+    sandbox_cards: SandboxCards
     sagas: SagaStarter
 
     def register(self, api: Api) -> None:
         """Adds the operations to an API."""
         kind, path = "charge", "/v1/charges"
+        api.post(path, CreateCharge, returns=kind, references=_of_creation)(self.create)
         api.list(path, ListCharges, returns=kind)(self.list)
         api.list(path + "/search", SearchParams, returns=kind)(self.search)
         api.get(path + "/{id}", NoParams, returns=kind)(self.retrieve)
         api.post(path + "/{id}", UpdateCharge, returns=kind, references=_of_update)(self.update)
         api.post(path + "/{id}/capture", CaptureCharge, returns=kind)(self.capture)
+
+    def create(self, request: Request[CreateCharge]) -> Reply:
+        """Charges a card: makes a payment and confirms it at once, with nobody there."""
+        params = request.params
+        payment_id = request.new_id("pi")
+        made = self.payments.load(payment_id) if request.resumed else None
+        if made is not None and self.sagas.is_over(request, made):
+            return _charged(made)
+        if made is None:
+            require_customer(request.references, request.scope, params.customer)
+        sources = Sources(self.documents, self.sandbox_cards)
+        method = sources.choice(request) if made is None else sources.charged(made)
+        capture_method = "automatic" if params.capture else "manual"
+        details = _said(params)
+        created = created_data(request, payment_id, method, capture_method, details)
+        require_room(created, bytes_max=DETAILS_BYTES_MAX)
+        account = request.references[request.scope.account]
+        presence = Presence(challenge=False, off_session=params.customer is not None)
+        order = pay_order(method, account, presence, create=created)
+        require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
+        return self.sagas.run(PAY, request, payment_id, order, _charged)
 
     def retrieve(self, request: Request[NoParams]) -> Reply:
         """Retrieves a charge."""
@@ -132,6 +157,28 @@ class Charges:
 
     def _created_ms(self, charge_id: str, scope: Scope) -> int | None:
         return created_ms(self.payments, charge_id, Payment.charge, scope)
+
+
+def _of_creation(params: CreateCharge, scope: Scope) -> Sequence[str | None]:
+    return params.customer, params.source, scope.account
+
+
+def _said(params: CreateCharge) -> dict[str, Any]:
+    """Returns the details of the payment that a charge makes."""
+    others = {"amount", "capture", "currency", "customer", "metadata", "source"}
+    said = params.model_dump(exclude_unset=True, exclude=others)
+    return {**said, "metadata": merge_metadata({}, params.metadata)}
+
+
+def _charged(payment: Payment) -> Reply:
+    """Answers with the charge that a payment was made as; with 402 where it failed."""
+    charge = payment.charges[0]
+    if charge.failure is None:
+        return Reply(200, wire.charge(payment, charge), began=payment.pending is None)
+    failure = charge.failure
+    facts = {"code": failure["code"], "decline_code": failure["decline_code"]}
+    body = error_body("card_error", failure["message"], **facts, charge=charge.id)
+    return Reply(402, body, began=True)
 
 
 def _of_update(params: UpdateCharge, _scope: Scope) -> Sequence[str | None]:

@@ -25,7 +25,7 @@ def build(
     api = Api(ports)
     sagas = SagaStarter(runner, payments)
     PaymentIntents(payments, documents, sandbox_cards, sagas).register(api)
-    Charges(payments, documents, sagas).register(api)
+    Charges(payments, documents, sandbox_cards, sagas).register(api)
     Refunds(payments, documents, sagas).register(api)
     return api
 

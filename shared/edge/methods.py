@@ -54,17 +54,22 @@ class NewMethod:
 
 
 def new_method(
-    request: Request[Any], sent: PaymentMethodData, sandbox_cards: SandboxCardsSource
+    request: Request[Any],
+    sent: PaymentMethodData,
+    sandbox_cards: SandboxCardsSource,
+    *,
+    param: str = TOKEN_PARAM,
 ) -> NewMethod:
     """Returns the payment method that a request wants made; its references hold the token.
 
+    Args: param: that names the token.
     Raises: RejectedError when there is no such token, or it was used.
     """
     token_id = sent.card.token
     token = request.references.get(token_id)
     details = billing_details_of(sent.billing_details)
     if token is not None and _sees(request.scope, token, "token"):
-        free = is_unused(request, token, TOKEN_PARAM)
+        free = is_unused(request, token, param)
         card = token.data["card"]
         details = filled_in(details, token.data["billing_details"])
         used = (used_up(request, token),) if free else ()
@@ -72,7 +77,7 @@ def new_method(
         card = _sandbox_card(request.scope, token_id, sandbox_cards)
         used = ()
         if card is None:
-            raise missing_reference("token", token_id, TOKEN_PARAM)
+            raise missing_reference("token", token_id, param)
     return NewMethod(
         {
             "type": "card",

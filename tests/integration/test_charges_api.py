@@ -6,11 +6,12 @@ import pytest
 
 from shared.domain.announcements import announce_payment
 from shared.domain.documents import Document, ListEntry
+from shared.domain.errors import UnknownOutcomeError
 from shared.domain.payment import rebuild
 from shared.domain.sandbox_network import Operation
 from tests.support.documents import audited
 from tests.support.faults import CrashError, fail_provider
-from tests.support.world import Answer, Merchant, World
+from tests.support.world import CARD, Answer, Merchant, World
 
 PAYMENTS, REFUNDS, CHARGES = "/v1/payment_intents", "/v1/refunds", "/v1/charges"
 
@@ -62,6 +63,175 @@ def told(world: World, payment_id: str) -> list[str]:
 def error_of(answer: Answer) -> tuple[int, str | None, str | None]:
     error = answer.body["error"]
     return answer.status, error.get("code"), error.get("param")
+
+
+# --- create a charge
+
+
+def charge(world: World, merchant: Merchant, key: str | None = None, **params: Any) -> Answer:
+    order = {"amount": 2000, "currency": "usd", **params}
+    return post(world, merchant, CHARGES, key, **order)
+
+
+def token(world: World, merchant: Merchant, **details: str) -> str:
+    answer = post(world, merchant, "/v1/tokens", card={**CARD, **details})
+    assert answer.status == 200, answer.text
+    return str(answer.body["id"])
+
+
+def saved(world: World, merchant: Merchant, owner: str, alias: str = "pm_card_visa") -> str:
+    path = f"/v1/payment_methods/{alias}/attach"
+    return str(post(world, merchant, path, customer=owner).body["id"])
+
+
+def test_charge_of_a_token_is_paid_and_uses_it_up(world: World, merchant: Merchant) -> None:
+    # given
+    source = token(world, merchant, name="Ada")
+    said: dict[str, Any] = {
+        "description": "a book",
+        "metadata": {"order": "1"},
+        "statement_descriptor": "SHOP",
+    }
+    # when
+    answer = charge(world, merchant, source=source, **said)
+    # then
+    assert answer.status == 200, answer.text
+    made = answer.body
+    assert {name: made[name] for name in ("amount", "captured", "paid", "status")} == {
+        "amount": 2000,
+        "captured": True,
+        "paid": True,
+        "status": "succeeded",
+    }
+    assert {name: made[name] for name in said} == said
+    assert made["billing_details"]["name"] == "Ada"
+    assert get(world, merchant, f"{CHARGES}/{made['id']}") == made
+    intent = get(world, merchant, f"{PAYMENTS}/{made['payment_intent']}")
+    assert (intent["status"], intent["latest_charge"]) == ("succeeded", made["id"])
+    again = charge(world, merchant, source=source)
+    assert error_of(again) == (400, "token_already_used", "source")
+    world.check()
+
+
+def test_charge_that_is_not_captured_waits_for_it(world: World, merchant: Merchant) -> None:
+    # given
+    held = charge(world, merchant, source="tok_visa", capture="false").body
+    assert (held["captured"], held["paid"], held["amount_captured"]) == (False, True, 0)
+    # when
+    taken = post(world, merchant, f"{CHARGES}/{held['id']}/capture", amount=1200).body
+    # then
+    assert (taken["captured"], taken["amount_captured"]) == (True, 1200)
+    world.check()
+
+
+@pytest.mark.parametrize("names_source", [True, False])
+def test_charge_of_a_customer_takes_what_they_saved(
+    world: World, merchant: Merchant, names_source: bool
+) -> None:
+    # given
+    owner = str(post(world, merchant, "/v1/customers", name="Ada").body["id"])
+    method = saved(world, merchant, owner)
+    settings = {"default_payment_method": method}
+    if not names_source:
+        post(world, merchant, f"/v1/customers/{owner}", invoice_settings=settings)
+    source = {"source": method} if names_source else {}
+    # when
+    answer = charge(world, merchant, customer=owner, **source)
+    # then
+    assert answer.status == 200, answer.text
+    assert (answer.body["customer"], answer.body["payment_method"]) == (owner, method)
+    assert [item["id"] for item in get(world, merchant, CHARGES, customer=owner)["data"]] == [
+        answer.body["id"]
+    ]
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "decline_code"),
+    [
+        ("tok_chargeDeclined", "card_declined", "generic_decline"),
+        ("tok_chargeDeclinedInsufficientFunds", "card_declined", "insufficient_funds"),
+        ("tok_radarBlock", "card_declined", "fraudulent"),
+        ("tok_authenticationRequired", "authentication_required", "authentication_required"),
+    ],
+)
+def test_charge_that_is_declined_is_402_and_named(
+    world: World, merchant: Merchant, source: str, code: str, decline_code: str
+) -> None:
+    # when
+    answer = charge(world, merchant, source=source)
+    # then
+    error = answer.body["error"]
+    assert (answer.status, error["type"]) == (402, "card_error")
+    assert (error["code"], error["decline_code"]) == (code, decline_code)
+    failed = get(world, merchant, f"{CHARGES}/{error['charge']}")
+    assert (failed["status"], failed["paid"], failed["failure_code"]) == ("failed", False, code)
+    world.check()
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, (400, "parameter_missing", "source")),
+        ({"source": "tok_none"}, (400, "resource_missing", "source")),
+        ({"source": "pm_card_visa"}, (400, "resource_missing", "source")),
+        ({"source": "tok_visa", "customer": "cus_1"}, (400, "missing", "source")),
+        ({"source": "pm_1", "customer": "cus_1"}, (400, "missing", "source")),
+        ({"customer": "cus_none"}, (400, "resource_missing", "customer")),
+        ({"customer": "cus_1"}, (402, "missing", "card")),
+        ({"source": "tok_visa", "amount": 0}, (400, "parameter_invalid_integer", "amount")),
+        ({"source": "tok_visa", "on_behalf_of": "x"}, (400, "parameter_unknown", "on_behalf_of")),
+    ],
+)
+def test_charge_of_nothing_that_can_be_charged_is_refused_and_makes_nothing(
+    world: World, merchant: Merchant, params: dict[str, Any], expected: object
+) -> None:
+    # given
+    owner = customer(world, merchant)
+    data = {**world.documents.get_many([owner])[owner].data}
+    assert "invoice_settings" not in data
+    # then
+    assert error_of(charge(world, merchant, **params)) == expected
+    assert not world.database.payments
+
+
+def test_charge_with_a_key_is_made_once(world: World, merchant: Merchant) -> None:
+    # given
+    source = token(world, merchant)
+    first = charge(world, merchant, "one", source=source)
+    # when
+    again = charge(world, merchant, "one", source=source)
+    # then
+    assert (first.status, again.text) == (200, first.text)
+    assert len(world.provider.effects(Operation.SALE)) == 1
+
+
+@pytest.mark.parametrize("at", ["before_send", "after_effect"])
+def test_charge_that_died_goes_on_with_its_retry(world: World, merchant: Merchant, at: str) -> None:
+    # given: the token is used up, and the first run is dead
+    source = token(world, merchant)
+    fail_provider(world, Operation.SALE, at, CrashError("died"))
+    charge(world, merchant, "one", source=source)
+    world.clock.advance(60_000)
+    # when
+    answer = charge(world, merchant, "one", source=source)
+    # then: paid, or given back, and in either case once
+    assert answer.status in {200, 402}, answer.text
+    assert len(get(world, merchant, CHARGES)["data"]) == 1
+    world.check()
+
+
+def test_charge_of_unknown_outcome_is_pending(world: World, merchant: Merchant) -> None:
+    # given
+    fail_provider(world, Operation.SALE, "after_effect", UnknownOutcomeError("silence"))
+    # when
+    answer = charge(world, merchant, "one", source="tok_visa")
+    # then
+    assert (answer.status, answer.body["status"], answer.body["paid"]) == (200, "pending", False)
+    world.clock.advance(60_000)
+    world.sweep()
+    assert charge(world, merchant, "one", source="tok_visa").body["status"] == "succeeded"
+    world.check()
 
 
 # --- update of a charge
