@@ -14,7 +14,7 @@ from local.build import ROOT
 ROUNDS = 5
 API_RATIO_MAX, STEP_RATIO_MAX, VAULT_RATIO_MAX = 1.6, 1.15, 1.2
 # What composes a vault loads `cryptography` too, at its first use.
-VAULT = {"authorize_payment", "tokenize_card"}
+VAULT = {"authorize_payment", "tokenize_card", "verify_card"}
 BASE = (
     "import aws_lambda_powertools, boto3; aws_lambda_powertools.Logger();"
     "aws_lambda_powertools.Metrics(namespace='base');"

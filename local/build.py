@@ -41,6 +41,7 @@ VAULT_FUNCTIONS = (
     "authorize_payment",
     "delete_card_verification",
     "resolve_payment",
+    "verify_card",
 )
 NETWORK_FUNCTIONS = ("sandbox_network",)
 VAULT_MODULES = (

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -37,6 +37,7 @@ from shared.domain.limits import LOCAL
 from shared.domain.payment import Payment
 from shared.domain.ports import PaymentStore
 from shared.domain.saga import SAGAS
+from shared.domain.setups import Setup
 from shared.domain.work import resolve_input
 from shared.edge.auth import key_record_id
 
@@ -283,6 +284,18 @@ def restore(payments: PaymentStore, state: Mapping[str, Any]) -> None:
     payments.commit(changes.PaymentChange(before_version=0, payment=payment, events=events))
 
 
+def restore_setup(documents: DynamoDocumentStore, state: Mapping[str, Any]) -> None:
+    """Stores the setup that a saga's state speaks of, with its payment method."""
+    if "attempt" not in state:
+        return
+    setup = Setup.of(state)
+    kept = setup.attempt.data["method"]
+    method = replace(setup.attempt, id=kept["id"], kind="payment_method", data=kept["data"])
+    context = changes.Context(setup.attempt.created_ms)
+    stored = (setup.intent, setup.attempt, method)
+    documents.commit([created(document, context) for document in stored])
+
+
 def invoke(function: str, event: Mapping[str, Any]) -> Any:
     """Returns what the function answers to the event, on a stage of its own.
 
@@ -290,8 +303,10 @@ def invoke(function: str, event: Mapping[str, Any]) -> Any:
     """
     with stage() as client:
         signer = MemorySigner(SystemClock())
-        admit(DynamoDocumentStore(client, "objects", "idempotency", signer), event)
+        documents = DynamoDocumentStore(client, "objects", "idempotency", signer)
+        admit(documents, event)
         restore(bootstrap.payments(), event)
+        restore_setup(documents, event)
         return load(function)(event, Context())
 
 

@@ -13,6 +13,9 @@ from shared.domain.saga import Outcome
 # The level is stated: Powertools would take it from whatever LOG_LEVEL the host happens to have.
 logger = Logger(service="farthing", level="INFO", utc=True)
 
+# What a saga is about, and how its steps' log lines call it.
+_SUBJECTS = {"payment_id": "payment", "setup_intent_id": "setup_intent"}
+
 StepHandler = Callable[[Mapping[str, Any], object], dict[str, Any]]
 _Made = TypeVar("_Made")
 
@@ -50,7 +53,7 @@ def step(run: Callable[[Mapping[str, Any]], dict[str, Any]]) -> StepHandler:
         logger.info(
             "step",
             saga=state["saga"],
-            payment=state["payment_id"],
+            **{noun: state[name] for name, noun in _SUBJECTS.items() if name in state},
             account=state["account"],
             request_id=state["request_id"],
             outcome=str(output["outcome"]),

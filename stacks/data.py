@@ -85,6 +85,15 @@ class Books:
         }
 
     @property
+    def objects_environment(self) -> dict[str, str]:
+        """The names of what a change of objects touches, and of what signs its records."""
+        return {
+            "OBJECTS_TABLE": self.objects.table_name,
+            "IDEMPOTENCY_TABLE": self.idempotency.table_name,
+            **self.signing_environment,
+        }
+
+    @property
     def signing_environment(self) -> dict[str, str]:
         """What a function needs to know to sign events and audit records."""
         return {

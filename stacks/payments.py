@@ -8,7 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from shared.domain.saga import RESOLVE, SAGAS
+from shared.domain.saga import LOOKUP, RESOLVE, SAGAS, SETUP
 from stacks.base import FarthingStack
 from stacks.constructs import asl
 from stacks.constructs.alarms import alarm_on, line_metric
@@ -17,6 +17,7 @@ from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import WorkQueue
 from stacks.constructs.saga import SagaMachine
 from stacks.constructs.schedule import Schedule
+from stacks.constructs.tables import BATCH_GET
 from stacks.data import Books
 from stacks.network import (
     NOTICES_BATCH,
@@ -48,14 +49,16 @@ BOOK_STEPS = frozenset(
         RESOLVE_STEP,
     }
 )
-NETWORK_STEPS = BOOK_STEPS - {"reserve_funds", "release_funds"}
+# The step that changes no books: setups are objects, and no money moves.
+SETUP_STEP = "verify_card"
+NETWORK_STEPS = (BOOK_STEPS - {"reserve_funds", "release_funds"}) | {SETUP_STEP}
 UNRESOLVED_METRIC = "UnresolvedOperations"
 LIMITS_METRIC = "LimitsNotEnforced"
 # Steps whose transactions make payments, charges or refunds findable, and those that are a
 # request's first write, which claims its idempotency key.
 LISTING_STEPS = frozenset({"reserve_funds", "authorize_payment", "release_funds", RESOLVE_STEP})
 CLAIMING_STEPS = frozenset({"reserve_funds", "capture_payment", "void_authorization"})
-VAULT_STEP = "authorize_payment"
+VAULT_STEPS = frozenset({"authorize_payment", SETUP_STEP})
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,9 @@ class PaymentsStack(FarthingStack):
         machines = self._machines(self._steps())
         self._sweep_due(machines[RESOLVE.name])
         tokenize = self._tokenize_card()
+        setups = {name: machines.pop(name) for name in (SETUP.name, LOOKUP.name)}
         self._api_payments(machines, tokenize)
+        self._api_setup_intents(setups, tokenize)
         self._api_families(tokenize)
         if given.sandbox is not None:
             self._receive_notices(given.sandbox.notices)
@@ -97,7 +102,7 @@ class PaymentsStack(FarthingStack):
         self.tell("ApiId", self.api.api.api_id)
         self.tell("ApiUrl", self.api.base_url)
         self.tell("TokenizeFunctionName", tokenize.function.function_name)
-        for name, machine in machines.items():
+        for name, machine in {**machines, **setups}.items():
             self.tell(f"{name.capitalize()}MachineArn", machine.machine.state_machine_arn)
 
     def _steps(self) -> dict[str, FarthingFunction]:
@@ -115,13 +120,15 @@ class PaymentsStack(FarthingStack):
         environment: dict[str, str] = {}
         if name in BOOK_STEPS:
             environment |= given.books.environment
+        if name == SETUP_STEP:
+            environment |= given.books.objects_environment
         if name in NETWORK_STEPS:
             environment |= self._network.environment
-        if name == VAULT_STEP:
+        if name in VAULT_STEPS:
             environment |= given.vault.opening_environment
         if name == RESOLVE_STEP:
             environment |= given.vault.deleting_environment
-        code = "vault" if name in {VAULT_STEP, RESOLVE_STEP} else "platform"
+        code = "vault" if name in VAULT_STEPS | {RESOLVE_STEP} else "platform"
         step = self._make.make(name, timeout_s=timeout_s, environment=environment, code=code)
         if name in BOOK_STEPS:
             given.books.change_payments(step)
@@ -131,7 +138,11 @@ class PaymentsStack(FarthingStack):
             given.books.claim_keys(step)
         if name in NETWORK_STEPS:
             self._network.allow_calls(step)
-        if name == VAULT_STEP:
+        if name == SETUP_STEP:
+            step.allow(BATCH_GET, given.books.objects.table_arn)
+            given.books.write_objects(step)
+            given.books.sign_events(step)
+        if name in VAULT_STEPS:
             given.vault.allow_opening(step)
         if name == RESOLVE_STEP:
             given.vault.allow_deleting(step)
@@ -176,12 +187,8 @@ class PaymentsStack(FarthingStack):
         alarm_on(function, "Errors", metric, self._given.alarms, what, threshold=1, periods=3)
 
     def _api_payments(self, machines: dict[str, SagaMachine], tokenize: FarthingFunction) -> None:
-        """Makes the only caller of the sagas; it also commits what needs no card network."""
+        """Makes the caller of the sagas of payments; it also commits what needs no card network."""
         books = self._given.books
-        arns = {
-            f"{name.upper()}_MACHINE_ARN": machine.machine.state_machine_arn
-            for name, machine in machines.items()
-        }
         function = self._api_function(
             "api_payments",
             "ANY /v1/payment_intents",
@@ -192,7 +199,7 @@ class PaymentsStack(FarthingStack):
             "ANY /v1/refunds/{proxy+}",
             environment={
                 **books.environment,
-                **arns,
+                **_arns(machines),
                 "TOKENIZE_FUNCTION_NAME": tokenize.function.function_name,
                 **self._local_only_environment(),
             },
@@ -202,6 +209,31 @@ class PaymentsStack(FarthingStack):
         books.read_payments(function)
         books.read_ledger(function)
         books.change_payments(function)
+        books.keep_idempotency(function)
+        for machine in machines.values():
+            machine.allow_start(function)
+        function.allow(["lambda:InvokeFunction"], tokenize.function.function_arn)
+
+    def _api_setup_intents(
+        self, machines: dict[str, SagaMachine], tokenize: FarthingFunction
+    ) -> None:
+        books = self._given.books
+        function = self._api_function(
+            "api_setup_intents",
+            "ANY /v1/setup_intents",
+            "ANY /v1/setup_intents/{proxy+}",
+            "ANY /v1/setup_attempts",
+            "ANY /v1/mandates/{proxy+}",
+            environment={
+                **books.objects_environment,
+                **_arns(machines),
+                "TOKENIZE_FUNCTION_NAME": tokenize.function.function_name,
+                **self._local_only_environment(),
+            },
+        )
+        books.read_objects(function)
+        books.write_objects(function)
+        books.sign_events(function)
         books.keep_idempotency(function)
         for machine in machines.values():
             machine.allow_start(function)
@@ -358,3 +390,11 @@ class PaymentsStack(FarthingStack):
     def _local_only_environment(self) -> dict[str, str]:
         """Lets loopback addresses stand for webhook endpoints and AWS, in the local stage alone."""
         return {"LOCAL_LOOPBACK": "1"} if self.stage_config.is_local else {}
+
+
+def _arns(machines: dict[str, SagaMachine]) -> dict[str, str]:
+    """Returns where the sagas are, as their callers' settings."""
+    return {
+        f"{name.upper()}_MACHINE_ARN": machine.machine.state_machine_arn
+        for name, machine in machines.items()
+    }

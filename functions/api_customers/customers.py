@@ -8,9 +8,6 @@ from typing import Any
 from functions.api_customers.attachment import (
     DETACHED_AT_ONCE_MAX,
     SandboxCardsSource,
-    attached,
-    attached_collection,
-    detached,
     made_attached,
 )
 from functions.api_customers.balance_transactions import transacted
@@ -19,6 +16,7 @@ from functions.api_customers.models import (
     ListCustomers,
     UpdateCustomer,
 )
+from shared.domain.attachment import attached, attached_collection, detached
 from shared.domain.audit_trail import created, updated
 from shared.domain.documents import Document, DocumentWrite, ListEntry, PageQuery, Scope
 from shared.domain.errors import RejectedError, TransientError

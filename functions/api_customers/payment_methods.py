@@ -4,13 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.api_customers.attachment import (
-    SandboxCardsSource,
-    attached,
-    attached_collection,
-    detached,
-    made_attached,
-)
+from functions.api_customers.attachment import SandboxCardsSource, made_attached
 from functions.api_customers.models import (
     AttachPaymentMethod,
     CardChanges,
@@ -18,6 +12,7 @@ from functions.api_customers.models import (
     ListPaymentMethods,
     UpdatePaymentMethod,
 )
+from shared.domain.attachment import attached, attached_collection, detached
 from shared.domain.audit_trail import updated
 from shared.domain.confirmation_tokens import KIND as CONFIRMATION_TOKEN
 from shared.domain.documents import Document, DocumentWrite

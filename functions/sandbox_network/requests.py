@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.domain.cards import CardNumber
 from shared.domain.money import AMOUNT_MINOR_MAX, is_currency
-from shared.domain.providers import AuthorizationRequest
+from shared.domain.providers import AuthorizationRequest, VerificationRequest
 from shared.domain.sandbox_network import FollowUp, Operation
 
 BODY_LENGTH_MAX = 16_384
@@ -65,8 +65,7 @@ def authorization_of(body: Mapping[str, Any], key: str) -> AuthorizationRequest:
     """
     names = {"merchant", "livemode", "payment_intent", "reference", "card", "amount", "currency"}
     _only(body, {*names, "capture", "address", "off_session"})
-    if body.get("livemode") is not False:
-        raise BadRequestError("livemode must be false: this network moves no money")
+    _in_test_mode(body)
     currency = body.get("currency")
     if not isinstance(currency, str) or not is_currency(currency):
         raise BadRequestError("currency must be a lower-case ISO 4217 code")
@@ -83,6 +82,25 @@ def authorization_of(body: Mapping[str, Any], key: str) -> AuthorizationRequest:
         address_line1=address.get("line1"),
         address_postal_code=address.get("postal_code"),
         off_session=_boolean(body.get("off_session", False), "off_session"),
+    )
+
+
+def verification_of(body: Mapping[str, Any], key: str) -> VerificationRequest:
+    """Reads a request for the verification of a card.
+
+    Raises: BadRequestError.
+    """
+    _only(body, {"merchant", "livemode", "setup_intent", "reference", "card", "address"})
+    _in_test_mode(body)
+    address = _address_of(body.get("address"))
+    return VerificationRequest(
+        account=parse_name(body.get("merchant"), "merchant"),
+        setup_id=parse_name(body.get("setup_intent"), "setup_intent"),
+        reference=parse_name(body.get("reference"), "reference"),
+        idempotency_key=key,
+        card=_card_of(body.get("card")),
+        address_line1=address.get("line1"),
+        address_postal_code=address.get("postal_code"),
     )
 
 
@@ -123,6 +141,11 @@ def page_of(
         int(limit),
         None if after is None else _text(after, "starting_after", _TRANSACTION),
     )
+
+
+def _in_test_mode(body: Mapping[str, Any]) -> None:
+    if body.get("livemode") is not False:
+        raise BadRequestError("livemode must be false: this network moves no money")
 
 
 def _card_of(card: object) -> CardNumber:

@@ -20,6 +20,7 @@ from functions.sandbox_network.requests import (
     parse_body,
     parse_key,
     parse_name,
+    verification_of,
 )
 from functions.sandbox_network.store import NetworkStore, Remembered
 from shared.adapters.secrets import Secret
@@ -49,6 +50,7 @@ _ROUTES = (
     ("POST", re.compile(r"/v1/authorizations"), "authorize"),
     ("GET", re.compile(r"/v1/authorizations/([^/]+)"), "look_up"),
     ("POST", re.compile(r"/v1/authorizations/([^/]+)/(captures|voids|refunds)"), "follow_up"),
+    ("POST", re.compile(r"/v1/verifications"), "verify"),
     ("GET", re.compile(r"/v1/operations"), "find"),
     ("GET", re.compile(r"/v1/transactions"), "list"),
 )
@@ -148,6 +150,8 @@ class NetworkService:
         body = parse_body(call.text())
         if call.name == "authorize":
             return self._run(authorization_of(body, key))
+        if call.name == "verify":
+            return self._run(verification_of(body, key))
         reference = parse_name(unquote(call.path[0]), "reference")
         return self._run(follow_up_of(_FOLLOW_UPS[call.path[1]], reference, body, key))
 

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from shared.domain.errors import InvariantError
 from shared.domain.ports import Clock
-from shared.domain.providers import AuthorizationRequest, ProviderAnswer
+from shared.domain.providers import AuthorizationRequest, ProviderAnswer, VerificationRequest
 from shared.domain.sandbox_network import (
     Authorization,
     Command,
@@ -55,6 +55,10 @@ class MemoryProvider:
 
     def authorize(self, request: AuthorizationRequest) -> ProviderAnswer:
         """Reserves money, or takes it when `request.capture`."""
+        return self._run(request)
+
+    def verify(self, request: VerificationRequest) -> ProviderAnswer:
+        """Asks the issuer about a card, without money."""
         return self._run(request)
 
     def capture(self, reference: str, amount_minor: int, idempotency_key: str) -> ProviderAnswer:

@@ -100,6 +100,8 @@ def announce_document(before: Document | None, after: Document) -> tuple[Announc
         drafts = list(_customer(before, after))
     elif after.kind == "payment_method":
         drafts = list(_payment_method(before, after))
+    elif after.kind == "setup_intent":
+        drafts = list(_setup_intent(before, after))
     elif after.kind == "webhook_endpoint":
         drafts = list(_webhook_endpoint(before, after))
     else:
@@ -229,6 +231,22 @@ def _payment_method(before: Document | None, after: Document) -> Iterator[_Draft
         yield _Draft("payment_method.detached", "payment_method", after.id, before)
     elif before is not None:
         yield _Draft("payment_method.updated", "payment_method", after.id, before)
+
+
+def _setup_intent(before: Document | None, after: Document) -> Iterator[_Draft]:
+    status = after.data["status"]
+    if before is None:
+        yield _Draft("setup_intent.created", "setup_intent", after.id)
+        return
+    was = before.data["status"]
+    # What is processing is told of when it ends: there is no event of it.
+    has_failed = was == "processing" and status == "requires_payment_method"
+    if has_failed or (was != status and status in _SETUP_EVENTS):
+        name = "setup_failed" if has_failed else status
+        yield _Draft(f"setup_intent.{name}", "setup_intent", after.id)
+
+
+_SETUP_EVENTS = frozenset({"canceled", "requires_action", "succeeded"})
 
 
 def _webhook_endpoint(before: Document | None, after: Document) -> Iterator[_Draft]:

@@ -29,6 +29,8 @@ Path = tuple[str, ...]
 # Any name, such as the id of one of several charges.
 _ANY = "*"
 _CARD: tuple[Path, ...] = (("card", "vault_token"), ("card", "fingerprint"))
+# A payment method as it was, in what keeps one.
+_METHOD: tuple[Path, ...] = tuple(("method", "data", *path) for path in _CARD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ _RULES: Mapping[str, _Rules] = {
     "webhook_endpoint": _Rules(concealed=(("secret",), ("previous_secrets",))),
     "payment_method": _Rules(concealed=_CARD),
     "token": _Rules(concealed=_CARD, omitted=(("used_by",),)),
+    "setup_attempt": _Rules(concealed=_METHOD),
+    "setup_intent": _Rules(
+        concealed=(("client_secret",), *(("last_error", *path) for path in _METHOD))
+    ),
     PAYMENT: _Rules(
         concealed=(("client_secret",), *(("charges", _ANY, *path) for path in _CARD)),
         omitted=(

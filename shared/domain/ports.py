@@ -14,7 +14,7 @@ from shared.domain.idempotency import Answer, Claim, Found
 from shared.domain.ledger import Journal
 from shared.domain.pages import BookPage, Place
 from shared.domain.payment import Payment
-from shared.domain.providers import AuthorizationRequest, ProviderAnswer
+from shared.domain.providers import AuthorizationRequest, ProviderAnswer, VerificationRequest
 from shared.domain.risk import RiskFeatures, RiskScore
 from shared.domain.sealing import Name
 from shared.domain.signatures import Signature
@@ -272,6 +272,19 @@ class CardProvider(Protocol):
 
     def find(self, idempotency_key: str) -> ProviderAnswer | None:
         """Looks up what has become of an operation; None when the provider has not seen it."""
+
+
+class CardVerifier(Protocol):
+    """Tells whether cards are good. Same idempotency key, same answer.
+
+    Raises (all methods): as CardProvider does.
+    """
+
+    def verify(self, request: VerificationRequest) -> ProviderAnswer:
+        """Asks the issuer about a card, without money."""
+
+    def find(self, idempotency_key: str) -> ProviderAnswer | None:
+        """Looks up what became of a verification; None when the provider has not seen it."""
 
 
 class RiskScorer(Protocol):

@@ -45,6 +45,23 @@ class AuthorizationRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class VerificationRequest:
+    """Asks whether a card is good, and may be charged later; no money moves.
+
+    Args: setup_id: of the setup intent. reference, idempotency_key, address_line1,
+    address_postal_code: as of an authorization; the attempt is what it is of.
+    """
+
+    account: str
+    setup_id: str
+    reference: str
+    idempotency_key: str
+    card: CardNumber
+    address_line1: str | None = None
+    address_postal_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Checks:
     """Results of the issuer's checks: "pass", "fail", "unavailable", "unchecked" or None."""
 
@@ -77,7 +94,7 @@ class ProviderAnswer:
 def idempotency_key(reference: str, operation: str) -> str:
     """Names an operation for the provider, without region, send attempt or clock.
 
-    Args: reference: charge or refund id. operation: "sale", "authorization", "capture", "void" or
-    "refund".
+    Args: reference: id of the charge, refund or setup attempt. operation: "sale",
+    "authorization", "capture", "void", "refund" or "verification".
     """
     return f"{reference}/{operation}"

@@ -179,7 +179,23 @@ RESOLVE = Saga(
     is_lasting=True,
 )
 
-SAGAS: Mapping[str, Saga] = {saga.name: saga for saga in (PAY, CAPTURE, CANCEL, REFUND, RESOLVE)}
+# Verifies a card that is to be charged later. No money moves, so there is nothing to undo; the
+# attempt is durable before it begins.
+SETUP = Saga(
+    "setup",
+    stages=((Step("verify_card", timeout_s=_PROVIDER_TIMEOUT_S, asks_provider=True),),),
+)
+
+# Looks up what became of it where that was not heard.
+LOOKUP = Saga(
+    "lookup",
+    stages=((Step("verify_card", timeout_s=_PROVIDER_TIMEOUT_S, again=Outcome.WAITING),),),
+    is_lasting=True,
+)
+
+SAGAS: Mapping[str, Saga] = {
+    saga.name: saga for saga in (PAY, CAPTURE, CANCEL, REFUND, RESOLVE, SETUP, LOOKUP)
+}
 
 # Runs off the stream after the answer; it is a step of the payment, not of the request.
 SETTLE_STEP = Step("settle_payment", timeout_s=30)

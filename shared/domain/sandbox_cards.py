@@ -22,6 +22,7 @@ EXP_YEAR = 2040
 TOKEN_PREFIX = "tok_"
 
 CHECK_PASSED = "pass"
+CHARGES_DECLINED = "charges_declined"
 EXEMPT_OFF_SESSION = "exempt_off_session"
 PAID_AT_ONCE = "paid_at_once"
 REFUND_PENDING = "refund_pending"
@@ -187,7 +188,14 @@ _DECLINING = (
     _declines("4000000000000127", INCORRECT_CVC, "chargeDeclinedIncorrectCvc"),
     _declines("4000000000000119", PROCESSING_ERROR, "chargeDeclinedProcessingError"),
     _declines("4000000000006975", VELOCITY_EXCEEDED, "visa_chargeDeclinedVelocityLimitExceeded"),
-    _declines("4000000000000341", GENERIC_DECLINE, "chargeCustomerFail"),
+    # It can be saved, and only its charges are declined.
+    SandboxCard(
+        "4000000000000341",
+        ("chargeCustomerFail",),
+        Outcome.DECLINE,
+        GENERIC_DECLINE,
+        followup=CHARGES_DECLINED,
+    ),
 )
 
 _RISKY = (

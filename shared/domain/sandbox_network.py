@@ -15,8 +15,15 @@ from typing import Any, Protocol
 
 from shared.domain.cards import CardNumber
 from shared.domain.ids import derive_id
-from shared.domain.providers import AuthorizationRequest, Checks, ProviderAnswer, ProviderStatus
+from shared.domain.providers import (
+    AuthorizationRequest,
+    Checks,
+    ProviderAnswer,
+    ProviderStatus,
+    VerificationRequest,
+)
 from shared.domain.sandbox_cards import (
+    CHARGES_DECLINED,
     CHECK_PASSED,
     EXEMPT_OFF_SESSION,
     EXPIRED_CARD,
@@ -58,6 +65,7 @@ class Operation(StrEnum):
     SALE = "sale"
     CAPTURE = "capture"
     REFUND = "refund"
+    VERIFICATION = "verification"
     VOID = "void"
 
 
@@ -75,7 +83,8 @@ class FollowUp:
     refund_id: str | None = None
 
 
-Command = AuthorizationRequest | FollowUp
+CardRequest = AuthorizationRequest | VerificationRequest
+Command = CardRequest | FollowUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +259,8 @@ def operation_of(command: Command) -> Operation:
     """Names the operation of a command."""
     if isinstance(command, FollowUp):
         return command.operation
+    if isinstance(command, VerificationRequest):
+        return Operation.VERIFICATION
     return Operation.SALE if command.capture else Operation.AUTHORIZATION
 
 
@@ -266,16 +277,24 @@ def request_fingerprint(command: Command) -> str:
         card = command.card
         facts = {
             "merchant": command.account,
-            "payment_intent": command.payment_id,
             "reference": command.reference,
             "card": [card.number[-4:], card.exp_month, card.exp_year],
-            "amount": command.amount_minor,
-            "currency": command.currency,
-            "capture": command.capture,
             "address": [command.address_line1, command.address_postal_code],
-            "off_session": command.off_session,
+            **_facts(command),
         }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _facts(command: CardRequest) -> dict[str, Any]:
+    if isinstance(command, VerificationRequest):
+        return {"setup_intent": command.setup_id}
+    return {
+        "payment_intent": command.payment_id,
+        "amount": command.amount_minor,
+        "currency": command.currency,
+        "capture": command.capture,
+        "off_session": command.off_session,
+    }
 
 
 def transaction_id(idempotency_key: str, created_ms: int) -> str:
@@ -300,6 +319,9 @@ def decide(state: Authorization | None, command: Command, now_ms: int) -> Decisi
 def _decided(state: Authorization | None, command: Command, now_ms: int) -> Decision:
     if isinstance(command, AuthorizationRequest):
         return _authorize(state, command, now_ms)
+    if isinstance(command, VerificationRequest):
+        # Of a verification the answer alone is remembered: it has no effect to be undone.
+        return Decision(_verdict(None, by_number(command.card.number), command, now_ms))
     if command.operation is Operation.CAPTURE:
         return _capture(state, command, now_ms)
     if command.operation is Operation.REFUND:
@@ -344,7 +366,7 @@ def _authorize(state: Authorization | None, command: AuthorizationRequest, now_m
 def _verdict(
     state: Authorization | None,
     card: SandboxCard | None,
-    command: AuthorizationRequest,
+    command: CardRequest,
     now_ms: int,
 ) -> ProviderAnswer:
     reference = transaction_id(command.idempotency_key, now_ms)
@@ -364,7 +386,7 @@ def _verdict(
             message="The card's issuer asks for an authentication of the cardholder.",
             checks=checks,
         )
-    if card.decline is not None:
+    if card.decline is not None and not _is_good_uncharged(card, command):
         cvc_check = _failed_cvc(card.decline, command.card) or checks.cvc_check
         checks = replace(checks, cvc_check=cvc_check)
         return _declined(reference, card.decline, checks)
@@ -373,17 +395,27 @@ def _verdict(
         reference=reference,
         authorization_code=_digits("authorization", command.reference, 6),
         network_transaction_id=_digits("network", command.reference, 15),
-        paid_at_once=command.capture and card.followup == PAID_AT_ONCE,
+        paid_at_once=_is_sale(command) and card.followup == PAID_AT_ONCE,
         checks=checks,
     )
 
 
-def _asks_for_authentication(card: SandboxCard, command: AuthorizationRequest) -> bool:
-    is_exempt = command.off_session and card.followup == EXEMPT_OFF_SESSION
+def _is_sale(command: CardRequest) -> bool:
+    return isinstance(command, AuthorizationRequest) and command.capture
+
+
+def _is_good_uncharged(card: SandboxCard, command: CardRequest) -> bool:
+    return isinstance(command, VerificationRequest) and card.followup == CHARGES_DECLINED
+
+
+def _asks_for_authentication(card: SandboxCard, command: CardRequest) -> bool:
+    # Who verifies a card is there to be asked.
+    is_off_session = isinstance(command, AuthorizationRequest) and command.off_session
+    is_exempt = is_off_session and card.followup == EXEMPT_OFF_SESSION
     return card.outcome is Outcome.AUTHENTICATION_REQUIRED and not is_exempt
 
 
-def _checks(card: SandboxCard, command: AuthorizationRequest) -> Checks:
+def _checks(card: SandboxCard, command: CardRequest) -> Checks:
     return Checks(
         cvc_check=card.cvc_check if command.card.cvc else None,
         address_line1_check=_address_check(card.line1_check, command.address_line1),

@@ -19,6 +19,8 @@ NOUNS: Mapping[str, str] = {
     "customer_balance_transaction": "customer balance transaction",
     "event": "event",
     "payment_method": "PaymentMethod",
+    "setup_attempt": "setupattempt",
+    "setup_intent": "setupintent",
     "token": "token",
     "webhook_endpoint": "webhook endpoint",
 }

@@ -75,6 +75,22 @@ EXPANDABLE: Mapping[str, Mapping[str, str]] = {
         "source_transfer_reversal": "transfer_reversal",
         "transfer_reversal": "transfer_reversal",
     },
+    "setup_attempt": {
+        "application": "application",
+        "customer": "customer",
+        "on_behalf_of": "account",
+        "payment_method": "payment_method",
+        "setup_intent": "setup_intent",
+    },
+    "setup_intent": {
+        "application": "application",
+        "customer": "customer",
+        "latest_attempt": "setup_attempt",
+        "mandate": "mandate",
+        "on_behalf_of": "account",
+        "payment_method": "payment_method",
+        "single_use_mandate": "mandate",
+    },
 }
 
 # Lists that are left out of an object unless they are asked for: the prefix of the id that each is

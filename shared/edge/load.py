@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.domain.documents import Document, Scope
 from shared.domain.ports import DocumentStore
-from shared.wire import objects
+from shared.wire import objects, setups
 
 BATCH_MAX = 100
 
@@ -61,5 +61,7 @@ def document_sources(documents: DocumentStore) -> dict[str, Source]:
     renderers: Mapping[str, Callable[[Document], Json]] = {
         "cus": objects.customer,
         "pm": objects.payment_method,
+        "setatt": setups.setup_attempt,
+        "seti": setups.setup_intent,
     }
     return {prefix: document_source(documents, render) for prefix, render in renderers.items()}

@@ -37,8 +37,8 @@ _RETRY = {"Stripe-Should-Retry": "true", "Retry-After": "1"}
 class RequestError(RejectedError):
     """Says that a request is refused with an HTTP status of its own.
 
-    Args: kind: Stripe's error type. headers: sent with the answer. payment_intent: shown with it.
-    is_answer: see RejectedError.
+    Args: kind: Stripe's error type. headers: sent with the answer. payment_intent, setup_intent:
+    shown with it. is_answer: see RejectedError.
     """
 
     def __init__(
@@ -51,12 +51,14 @@ class RequestError(RejectedError):
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
         payment_intent: Mapping[str, Any] | None = None,
+        setup_intent: Mapping[str, Any] | None = None,
         is_answer: bool = False,
     ) -> None:
         super().__init__(message, code=code, param=param)
         self.is_answer = is_answer
         self.status = status
         self.payment_intent = payment_intent
+        self.setup_intent = setup_intent
         self.kind = kind
         self.headers = dict(headers or {})
 
@@ -119,6 +121,7 @@ def wire_error(error: PaymentError) -> WireError:
             "decline_code": decline_code,
             "param": error.param,
             "payment_intent": error.payment_intent,
+            "setup_intent": error.setup_intent,
         }
         return WireError(
             error.status, error_body(error.kind, error.message, **facts), error.headers

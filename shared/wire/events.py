@@ -7,7 +7,7 @@ from shared.domain.announcements import Announcement, State
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import InvariantError
 from shared.domain.payment import Payment
-from shared.wire import objects, payments
+from shared.wire import objects, payments, setups
 
 Json = dict[str, Any]
 
@@ -15,6 +15,7 @@ RETENTION_S = 30 * 24 * 60 * 60
 _RENDERED: Mapping[str, Callable[[Document], Json]] = {
     "customer": objects.customer,
     "payment_method": objects.payment_method,
+    "setup_intent": setups.setup_intent,
     "webhook_endpoint": objects.webhook_endpoint,
 }
 # What Stripe tells of the request; who made it is for the audit log.

@@ -34,12 +34,13 @@ from tests.support.strangers import (
 )
 from tests.support.world import Answer, Merchant
 
-# Paths that no id of an object is part of: accounts of the books and numbers of checkpoints, and
-# corrections, which operators make.
+# Paths that no id of an object is part of: accounts of the books and numbers of checkpoints,
+# corrections, which operators make, and mandates, which no card has.
 UNNAMED = {
     "/v1/ledger/accounts/{}",
     "/v1/ledger/checkpoints/{}",
     "/v1/ledger/journals/{}/{}/{}/{}",
+    "/v1/mandates/{}",
 }
 THEIRS, OURS = "markoftheirs", "markofours"
 

@@ -47,6 +47,12 @@ def test_api_routes_each_family_to_its_function(production: Platform) -> None:
             "GET /v1/tokens/{proxy+}",
             "GET /v1/confirmation_tokens/{proxy+}",
         },
+        "ApiSetupIntents": {
+            "ANY /v1/setup_intents",
+            "ANY /v1/setup_intents/{proxy+}",
+            "ANY /v1/setup_attempts",
+            "ANY /v1/mandates/{proxy+}",
+        },
         "ApiEvents": {
             f"ANY /v1/{family}{rest}"
             for family in ("events", "webhook_endpoints")

@@ -13,6 +13,7 @@ VAULT_FUNCTIONS = {
     "authorize_payment",
     "delete_card_verification",
     "resolve_payment",
+    "verify_card",
 }
 SANDBOX_FUNCTIONS = {"sandbox_network", "api_test_helpers", "receive_notices"}
 
@@ -76,6 +77,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
     network = {"NETWORK_URL", "NETWORK_SECRET_ARN"}
     opening = {"VAULT_TABLE", "VERIFICATIONS_TABLE", "VAULT_KEY_ARN"}
     machines = {f"{name.upper()}_MACHINE_ARN" for name in SAGAS}
+    setups = {"SETUP_MACHINE_ARN", "LOOKUP_MACHINE_ARN"}
 
     found = {
         name: set(function["Environment"]["Variables"]) - {"FARTHING_STAGE"}
@@ -83,7 +85,8 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
     }
 
     assert found == {
-        "api_payments": books | machines | {"TOKENIZE_FUNCTION_NAME"},
+        "api_payments": books | (machines - setups) | {"TOKENIZE_FUNCTION_NAME"},
+        "api_setup_intents": audited | setups | {"TOKENIZE_FUNCTION_NAME"},
         "api_customers": audited | {"TOKENIZE_FUNCTION_NAME"},
         "api_events": audited,
         "api_ledger": books,
@@ -95,6 +98,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "reserve_funds": books,
         "release_funds": books,
         "authorize_payment": books | network | opening,
+        "verify_card": audited | network | opening,
         "capture_payment": books | network,
         "void_authorization": books | network,
         "refund_capture": books | network,

@@ -53,6 +53,13 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "TokenizeCard": {"InvokeFunction"},
     },
     "ApiCustomers": {**DOCUMENTS, **SIGNING, "TokenizeCard": {"InvokeFunction"}},
+    "ApiSetupIntents": {
+        **DOCUMENTS,
+        **SIGNING,
+        "SetupSaga": {"StartSyncExecution"},
+        "LookupSaga": {"StartExecution"},
+        "TokenizeCard": {"InvokeFunction"},
+    },
     "ApiEvents": {**DOCUMENTS, **SIGNING},
     "ApiLedger": {
         "Objects": READ,
@@ -81,6 +88,14 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         **PAYMENT_CHANGE,
         **LISTED,
         **NETWORK,
+        "Vault": {"BatchGetItem"},
+        "Verifications": {"BatchGetItem", "DeleteItem"},
+        "CardKey": {"Decrypt"},
+    },
+    "VerifyCard": {
+        **SIGNING,
+        **NETWORK,
+        "Objects": {"BatchGetItem", "PutItem", "DeleteItem"},
         "Vault": {"BatchGetItem"},
         "Verifications": {"BatchGetItem", "DeleteItem"},
         "CardKey": {"Decrypt"},

@@ -172,6 +172,9 @@ def settle_in(world: Platform, merchant: Merchant, mark: str) -> None:
     world.post(merchant, "/v1/payment_intents", **used, confirm="true", capture_method="manual")
     world.post(merchant, "/v1/payment_intents", **used)
     world.post(merchant, "/v1/refunds", payment_intent=paid["id"], amount=100)
+    saved = {"customer": customer, "payment_method": method, "description": mark}
+    world.post(merchant, "/v1/setup_intents", **saved, confirm="true")
+    world.post(merchant, "/v1/setup_intents", **saved)
     _make_others(world, merchant)
     _tell(world, merchant)
     world.seal()

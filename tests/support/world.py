@@ -13,6 +13,7 @@ from functions.api_events import handler as api_events
 from functions.api_ledger import handler as api_ledger
 from functions.api_ledger.stores import Stores as BookStores
 from functions.api_payments import handler as api_payments
+from functions.api_setup_intents import handler as api_setup_intents
 from functions.authorize_payment import handler as authorize_payment
 from functions.capture_payment import handler as capture_payment
 from functions.receive_notices import handler as receive_notices
@@ -28,6 +29,7 @@ from functions.sweep_due import handler as sweep_due
 from functions.tokenize_card import handler as tokenize_card
 from functions.tokenize_card.tokenization import StagePolicy, Tokenizer
 from functions.validate_payment import handler as validate_payment
+from functions.verify_card import handler as verify_card
 from functions.void_authorization import handler as void_authorization
 from shared.adapters.memory import (
     MemoryAvailableStore,
@@ -146,6 +148,9 @@ class World:
             "/v1/payment_methods": self._vault_api,
             "/v1/tokens": self._vault_api,
             "/v1/confirmation_tokens": self._customers_api,
+            "/v1/setup_intents": self._setups_api,
+            "/v1/setup_attempts": self._setups_api,
+            "/v1/mandates": self._setups_api,
             "/v1/events": self._events_api,
             "/v1/webhook_endpoints": self._events_api,
         }
@@ -219,6 +224,9 @@ class World:
             "refund_capture": lambda s: refund_capture.run(s, payments, provider, clock),
             "release_funds": lambda s: release_funds.run(s, payments, clock),
             "resolve_payment": lambda s: resolve_payment.run(s, payments, provider, clock),
+            "verify_card": lambda s: verify_card.run(
+                s, self.documents, self.vault, self.vault, provider, clock
+            ),
         }
 
     def _ports(self) -> ApiPorts:
@@ -285,6 +293,10 @@ class World:
     @functools.cache  # noqa: B019
     def _customers_api(self) -> Api:
         return api_customers.build(self._ports(), self.documents, lambda: self)
+
+    @functools.cache  # noqa: B019
+    def _setups_api(self) -> Api:
+        return api_setup_intents.build(self._ports(), self.documents, self.sagas(), lambda: self)
 
     @functools.cache  # noqa: B019
     def _events_api(self) -> Api:

@@ -26,7 +26,7 @@ CONSUMERS = {
     "sign_checkpoint",
 }
 # What composes a vault costs the modules of `cryptography`; what only deletes from one does not.
-CARD_SCOPE = {"authorize_payment", "tokenize_card"}
+CARD_SCOPE = {"authorize_payment", "tokenize_card", "verify_card"}
 PURE = {"score_fraud", "validate_payment"}
 NEVER = {"aws_cdk", "aws_xray_sdk", "jsonschema", "moto", "requests", "stripe"}
 STEP_MODULES_MAX, CONSUMER_MODULES_MAX, API_MODULES_MAX = 470, 540, 650

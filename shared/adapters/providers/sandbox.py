@@ -16,7 +16,7 @@ from shared.domain.errors import (
     RejectedError,
     UnknownOutcomeError,
 )
-from shared.domain.providers import AuthorizationRequest, ProviderAnswer
+from shared.domain.providers import AuthorizationRequest, ProviderAnswer, VerificationRequest
 from shared.domain.sandbox_network import TransactionPage, answer_of_json
 
 CONNECT_TIMEOUT_S = 1.0
@@ -51,29 +51,20 @@ class SandboxProvider:
 
     def authorize(self, request: AuthorizationRequest) -> ProviderAnswer:
         """Reserves money, or takes it when `request.capture`."""
-        card = {
-            "number": request.card.number,
-            "exp_month": request.card.exp_month,
-            "exp_year": request.card.exp_year,
-        }
-        if request.card.cvc is not None:
-            card["cvc"] = request.card.cvc
         body = {
-            "merchant": request.account,
-            "livemode": False,
+            **_card_facts(request),
             "payment_intent": request.payment_id,
-            "reference": request.reference,
-            "card": card,
             "amount": request.amount_minor,
             "currency": request.currency,
             "capture": request.capture,
-            "address": {
-                "line1": _bounded(request.address_line1),
-                "postal_code": _bounded(request.address_postal_code),
-            },
             "off_session": request.off_session,
         }
         return self._post("/v1/authorizations", body, request.idempotency_key)
+
+    def verify(self, request: VerificationRequest) -> ProviderAnswer:
+        """Asks the issuer about a card, without money."""
+        body = {**_card_facts(request), "setup_intent": request.setup_id}
+        return self._post("/v1/verifications", body, request.idempotency_key)
 
     def capture(self, reference: str, amount_minor: int, idempotency_key: str) -> ProviderAnswer:
         """Takes reserved money; the rest of the reservation is given back."""
@@ -167,6 +158,26 @@ class SandboxProvider:
             raise ProviderUnavailableError(_UNAVAILABLE) from error
         except (HTTPError, BodyTooLargeError) as error:
             raise UnknownOutcomeError(_UNKNOWN) from error
+
+
+def _card_facts(request: AuthorizationRequest | VerificationRequest) -> dict[str, Any]:
+    card = {
+        "number": request.card.number,
+        "exp_month": request.card.exp_month,
+        "exp_year": request.card.exp_year,
+    }
+    if request.card.cvc is not None:
+        card["cvc"] = request.card.cvc
+    return {
+        "merchant": request.account,
+        "livemode": False,
+        "reference": request.reference,
+        "card": card,
+        "address": {
+            "line1": _bounded(request.address_line1),
+            "postal_code": _bounded(request.address_postal_code),
+        },
+    }
 
 
 def _bounded(text: str | None) -> str | None:

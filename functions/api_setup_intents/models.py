@@ -1,0 +1,90 @@
+"""Parameters of setup intents, setup attempts and mandates."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.edge.fields import (
+    Boolean,
+    Clearable,
+    Integer,
+    Items,
+    ListParams,
+    Metadata,
+    ObjectId,
+    Text,
+)
+from shared.edge.params import Params
+
+Types = Annotated[Items[Literal["card"]], Field(min_length=1)]
+
+
+class AutomaticPaymentMethods(Params):
+    """Whether the platform chooses the payment methods; cards are all there is."""
+
+    enabled: Boolean
+    allow_redirects: Literal["always", "never"] = "always"
+
+
+class _Details(Params):
+    """What a merchant may say about a setup at any time."""
+
+    customer: ObjectId | None = None
+    description: Clearable[Text] = None
+    metadata: Metadata = Field(default_factory=dict)
+    payment_method_types: Types | None = None
+
+
+class CreateSetupIntent(_Details):
+    """POST /v1/setup_intents."""
+
+    allowed_payment_method_types: Types | None = None
+    automatic_payment_methods: AutomaticPaymentMethods | None = None
+    confirm: Boolean = False
+    payment_method: ObjectId | None = None
+    return_url: Text | None = None
+    usage: Literal["off_session", "on_session"] = "off_session"
+    use_stripe_sdk: Boolean = False
+
+
+class UpdateSetupIntent(_Details):
+    """POST /v1/setup_intents/{intent}."""
+
+    allowed_payment_method_types: Clearable[Types] = None
+    payment_method: Clearable[ObjectId] = None
+
+
+class ConfirmSetupIntent(Params):
+    """POST /v1/setup_intents/{intent}/confirm."""
+
+    allowed_payment_method_types: Types | None = None
+    payment_method_types: Types | None = None
+    payment_method: ObjectId | None = None
+    return_url: Text | None = None
+    use_stripe_sdk: Boolean = False
+
+
+class CancelSetupIntent(Params):
+    """POST /v1/setup_intents/{intent}/cancel."""
+
+    cancellation_reason: Literal["abandoned", "duplicate", "requested_by_customer"] | None = None
+
+
+class VerifyMicrodeposits(Params):
+    """POST /v1/setup_intents/{intent}/verify_microdeposits."""
+
+    amounts: Annotated[Items[Integer], Field(min_length=2, max_length=2)] | None = None
+    descriptor_code: Text | None = None
+
+
+class ListSetupIntents(ListParams):
+    """GET /v1/setup_intents."""
+
+    customer: ObjectId | None = None
+    payment_method: ObjectId | None = None
+
+
+class ListSetupAttempts(ListParams):
+    """GET /v1/setup_attempts."""
+
+    setup_intent: ObjectId
