@@ -251,6 +251,8 @@ class PaymentsStack(FarthingStack):
             "ANY /v1/payment_methods/{proxy+}",
             "GET /v1/tokens/{proxy+}",
             "GET /v1/confirmation_tokens/{proxy+}",
+            "ANY /v1/payment_method_configurations",
+            "ANY /v1/payment_method_configurations/{proxy+}",
             environment={**objects, **books.signing_environment, **describes_cards},
         )
         customers.allow(["lambda:InvokeFunction"], tokenize.function.function_arn)

@@ -4,7 +4,12 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from functions.api_customers import balance_transactions, customers, payment_methods
+from functions.api_customers import (
+    balance_transactions,
+    configurations,
+    customers,
+    payment_methods,
+)
 from functions.api_customers.attachment import SandboxCardsSource
 from shared import bootstrap, bootstrap_api
 from shared.domain.ports import DocumentStore
@@ -17,6 +22,7 @@ def build(ports: ApiPorts, documents: DocumentStore, sandbox_cards: SandboxCards
     customers.register(api, documents, sandbox_cards)
     balance_transactions.register(api, documents)
     payment_methods.register(api, documents, sandbox_cards)
+    configurations.register(api, documents)
     return api
 
 

@@ -19,6 +19,7 @@ NOUNS: Mapping[str, str] = {
     "customer_balance_transaction": "customer balance transaction",
     "event": "event",
     "payment_method": "PaymentMethod",
+    "payment_method_configuration": "payment_method_configuration",
     "setup_attempt": "setupattempt",
     "setup_intent": "setupintent",
     "token": "token",

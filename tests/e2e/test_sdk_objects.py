@@ -152,15 +152,37 @@ def test_confirmation_token_confirms_one_payment(client: stripe.StripeClient) ->
     assert token.payment_method_preview is not None
     assert token.payment_method_preview.card is not None
     assert token.payment_method_preview.card.last4 == "4242"
-    order: Any = {"amount": 2_000, "currency": "usd", "confirm": True}
+    order: stripe.params.PaymentIntentCreateParams = {
+        "amount": 2_000,
+        "currency": "usd",
+        "confirm": True,
+        "confirmation_token": token.id,
+    }
     # when
-    paid = client.v1.payment_intents.create({**order, "confirmation_token": token.id})
+    paid = client.v1.payment_intents.create(order)
     # then
     assert paid.status == "succeeded"
     assert client.v1.confirmation_tokens.retrieve(token.id).payment_intent == paid.id
     with pytest.raises(stripe.InvalidRequestError) as refused:
-        client.v1.payment_intents.create({**order, "confirmation_token": token.id})
+        client.v1.payment_intents.create(order)
     assert refused.value.code == "token_already_used"
+
+
+def test_payment_method_configuration_says_what_is_offered(platform: Platform) -> None:
+    # given
+    configurations = platform.client(platform.merchant()).v1.payment_method_configurations
+    (default,) = configurations.list().data
+    assert default.is_default
+    assert default.card is not None
+    assert default.card.available
+    # when
+    made = configurations.create({"name": "Nothing", "parent": default.id})
+    off = configurations.update(made.id, {"card": {"display_preference": {"preference": "off"}}})
+    # then
+    assert off.card is not None
+    assert (off.card.available, off.card.display_preference.value) == (False, "off")
+    listed = configurations.list({"limit": 1}).auto_paging_iter()
+    assert [found.id for found in listed] == [made.id, default.id]
 
 
 def test_webhook_endpoint_shows_its_secret_once(platform: Platform) -> None:

@@ -46,6 +46,8 @@ def test_api_routes_each_family_to_its_function(production: Platform) -> None:
             "ANY /v1/payment_methods/{proxy+}",
             "GET /v1/tokens/{proxy+}",
             "GET /v1/confirmation_tokens/{proxy+}",
+            "ANY /v1/payment_method_configurations",
+            "ANY /v1/payment_method_configurations/{proxy+}",
         },
         "ApiSetupIntents": {
             "ANY /v1/setup_intents",
