@@ -253,6 +253,8 @@ class PaymentsStack(FarthingStack):
             "GET /v1/confirmation_tokens/{proxy+}",
             "ANY /v1/payment_method_configurations",
             "ANY /v1/payment_method_configurations/{proxy+}",
+            "ANY /v1/payment_method_domains",
+            "ANY /v1/payment_method_domains/{proxy+}",
             environment={**objects, **books.signing_environment, **describes_cards},
         )
         customers.allow(["lambda:InvokeFunction"], tokenize.function.function_arn)

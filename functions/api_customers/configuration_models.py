@@ -1,13 +1,36 @@
-"""Parameters of the operations on payment method configurations."""
+"""Parameters of the operations on payment method configurations and domains."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from shared.edge.fields import Boolean, ObjectId, PageParams, Text
+from shared.edge.fields import Boolean, ObjectId, PageParams, Text, refusal
 from shared.edge.params import Params
 
 Name = Annotated[Text, Field(max_length=255)]
+
+
+# RFC 1123 labels, of which the last is no number: an address is no domain.
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+$){_LABEL}")
+
+
+def _domain_name(value: object) -> object:
+    if not isinstance(value, str) or value == "":
+        return value
+    name = value.lower()
+    if not _DOMAIN.fullmatch(name):
+        raise refusal(
+            "Invalid domain name: send it alone, without a scheme, port or path, such as"
+            " shop.example.com."
+        )
+    return name
+
+
+DomainName = Annotated[
+    str, StringConstraints(min_length=1, max_length=253), BeforeValidator(_domain_name)
+]
 
 
 class DisplayPreference(Params):
@@ -105,6 +128,25 @@ class ListConfigurations(PageParams):
     """GET /v1/payment_method_configurations."""
 
     active: Boolean | None = None
+
+
+class UpdateDomain(Params):
+    """POST /v1/payment_method_domains/{payment_method_domain}."""
+
+    enabled: Boolean = True
+
+
+class CreateDomain(UpdateDomain):
+    """POST /v1/payment_method_domains."""
+
+    domain_name: DomainName
+
+
+class ListDomains(PageParams):
+    """GET /v1/payment_method_domains."""
+
+    domain_name: DomainName | None = None
+    enabled: Boolean | None = None
 
 
 def preferences_of(params: CreateConfiguration | UpdateConfiguration) -> dict[str, Any]:

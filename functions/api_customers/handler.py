@@ -1,4 +1,4 @@
-"""The API of customers, their payment methods, and tokens."""
+"""The API of customers, of payment methods and which of them are offered, and of tokens."""
 
 import functools
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from functions.api_customers import (
     balance_transactions,
     configurations,
     customers,
+    domains,
     payment_methods,
 )
 from functions.api_customers.attachment import SandboxCardsSource
@@ -23,6 +24,7 @@ def build(ports: ApiPorts, documents: DocumentStore, sandbox_cards: SandboxCards
     balance_transactions.register(api, documents)
     payment_methods.register(api, documents, sandbox_cards)
     configurations.register(api, documents)
+    domains.register(api, documents)
     return api
 
 

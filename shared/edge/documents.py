@@ -20,6 +20,7 @@ NOUNS: Mapping[str, str] = {
     "event": "event",
     "payment_method": "PaymentMethod",
     "payment_method_configuration": "payment_method_configuration",
+    "payment_method_domain": "payment_method_domain",
     "setup_attempt": "setupattempt",
     "setup_intent": "setupintent",
     "token": "token",

@@ -8,6 +8,16 @@ from shared.domain.method_configurations import METHODS, OFFERED, effective, is_
 
 Json = dict[str, Any]
 
+# The payment methods that depend on where they are shown, as customers know them.
+_WALLETS = {
+    "amazon_pay": "Amazon Pay",
+    "apple_pay": "Apple Pay",
+    "google_pay": "Google Pay",
+    "klarna": "Klarna",
+    "link": "Link",
+    "paypal": "PayPal",
+}
+
 
 def configuration(document: Document, parent: Document | None) -> Json:
     """Renders a payment method configuration.
@@ -38,3 +48,21 @@ def _method(method: str, document: Document, parent: Document | None) -> Mapping
             "value": value,
         },
     }
+
+
+def domain(document: Document) -> Json:
+    """Renders a payment method domain; no wallet is offered, so none is active on it."""
+    return {
+        "id": document.id,
+        "object": document.kind,
+        "created": document.created_ms // 1000,
+        "domain_name": document.data["domain_name"],
+        "enabled": document.data["enabled"],
+        "livemode": document.livemode,
+        **{wallet: _inactive(name) for wallet, name in _WALLETS.items()},
+    }
+
+
+def _inactive(name: str) -> Mapping[str, Any]:
+    message = f"This platform does not offer {name}."
+    return {"status": "inactive", "status_details": {"error_message": message}}

@@ -185,6 +185,20 @@ def test_payment_method_configuration_says_what_is_offered(platform: Platform) -
     assert [found.id for found in listed] == [made.id, default.id]
 
 
+def test_payment_method_domain_has_no_active_wallet(platform: Platform) -> None:
+    # given
+    domains = platform.client(platform.merchant()).v1.payment_method_domains
+    made = domains.create({"domain_name": "shop.example.com"})
+    # when
+    validated = domains.validate(made.id)
+    disabled = domains.update(made.id, {"enabled": False})
+    # then
+    assert (validated.apple_pay.status, disabled.enabled) == ("inactive", False)
+    named = domains.list({"domain_name": "shop.example.com"})
+    assert [found.id for found in named.data] == [made.id]
+    assert domains.list({"enabled": True}).data == []
+
+
 def test_webhook_endpoint_shows_its_secret_once(platform: Platform) -> None:
     # given
     client = platform.client(platform.merchant())

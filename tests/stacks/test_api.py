@@ -48,6 +48,8 @@ def test_api_routes_each_family_to_its_function(production: Platform) -> None:
             "GET /v1/confirmation_tokens/{proxy+}",
             "ANY /v1/payment_method_configurations",
             "ANY /v1/payment_method_configurations/{proxy+}",
+            "ANY /v1/payment_method_domains",
+            "ANY /v1/payment_method_domains/{proxy+}",
         },
         "ApiSetupIntents": {
             "ANY /v1/setup_intents",

@@ -36,6 +36,7 @@ _GIVEN: Mapping[str, Any] = {
     "amount": 100,
     "card": CARD,
     "currency": "usd",
+    "domain_name": "shop.example.com",
     "enabled_events": ["*"],
     "type": "card",
     "url": "https://example.com/hook",

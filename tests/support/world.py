@@ -146,6 +146,7 @@ class World:
             "/v1/customers": self._customers_api,
             "/v1/payment_methods/": self._customers_api,
             "/v1/payment_method_configurations": self._customers_api,
+            "/v1/payment_method_domains": self._customers_api,
             "/v1/payment_methods": self._vault_api,
             "/v1/tokens": self._vault_api,
             "/v1/confirmation_tokens": self._customers_api,
