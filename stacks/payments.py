@@ -17,7 +17,7 @@ from stacks.constructs.function import FarthingFunction, FunctionMaker
 from stacks.constructs.queue import WorkQueue
 from stacks.constructs.saga import SagaMachine
 from stacks.constructs.schedule import Schedule
-from stacks.constructs.tables import BATCH_GET
+from stacks.constructs.tables import BATCH_GET, GET
 from stacks.data import Books
 from stacks.network import (
     NOTICES_BATCH,
@@ -59,6 +59,8 @@ LIMITS_METRIC = "LimitsNotEnforced"
 LISTING_STEPS = frozenset({"reserve_funds", "authorize_payment", "release_funds", RESOLVE_STEP})
 CLAIMING_STEPS = frozenset({"reserve_funds", "capture_payment", "void_authorization"})
 VAULT_STEPS = frozenset({"authorize_payment", SETUP_STEP})
+# Steps that record an authorization, and attach a card that is to be saved with it.
+SAVING_STEPS = frozenset({"authorize_payment", RESOLVE_STEP})
 
 
 @dataclass(frozen=True)
@@ -117,23 +119,15 @@ class PaymentsStack(FarthingStack):
 
     def _step(self, name: str, timeout_s: int) -> FarthingFunction:
         given = self._given
-        environment: dict[str, str] = {}
-        if name in BOOK_STEPS:
-            environment |= given.books.environment
-        if name == SETUP_STEP:
-            environment |= given.books.objects_environment
-        if name in NETWORK_STEPS:
-            environment |= self._network.environment
-        if name in VAULT_STEPS:
-            environment |= given.vault.opening_environment
-        if name == RESOLVE_STEP:
-            environment |= given.vault.deleting_environment
+        environment = self._step_environment(name)
         code = "vault" if name in VAULT_STEPS | {RESOLVE_STEP} else "platform"
         step = self._make.make(name, timeout_s=timeout_s, environment=environment, code=code)
         if name in BOOK_STEPS:
             given.books.change_payments(step)
         if name in LISTING_STEPS:
             given.books.list_new(step)
+        if name in SAVING_STEPS:
+            step.allow(GET, given.books.objects.table_arn)
         if name in CLAIMING_STEPS:
             given.books.claim_keys(step)
         if name in NETWORK_STEPS:
@@ -147,6 +141,21 @@ class PaymentsStack(FarthingStack):
         if name == RESOLVE_STEP:
             given.vault.allow_deleting(step)
         return step
+
+    def _step_environment(self, name: str) -> dict[str, str]:
+        given = self._given
+        environment: dict[str, str] = {}
+        if name in BOOK_STEPS:
+            environment |= given.books.environment
+        if name == SETUP_STEP:
+            environment |= given.books.objects_environment
+        if name in NETWORK_STEPS:
+            environment |= self._network.environment
+        if name in VAULT_STEPS:
+            environment |= given.vault.opening_environment
+        if name == RESOLVE_STEP:
+            environment |= given.vault.deleting_environment
+        return environment
 
     def _alarm_on_undo(self, function: FarthingFunction) -> None:
         metric = function.function.metric_errors(period=Duration.minutes(1), statistic="Sum")

@@ -38,15 +38,7 @@ Descriptor = Annotated[str, StringConstraints(min_length=1, max_length=22)]
 CaptureMethod = Literal["automatic", "automatic_async", "manual"]
 
 
-def _not_saved(value: object) -> object:
-    raise refusal(
-        "This platform does not save a card while charging it: attach the PaymentMethod to the "
-        "customer, then charge it.",
-    )
-
-
-# An empty value unsets what was never set.
-SetupFutureUsage = Annotated[str, StringConstraints(min_length=1), AfterValidator(_not_saved)]
+SetupFutureUsage = Literal["off_session", "on_session"]
 
 
 class CarriedShipping(Shipping):

@@ -20,6 +20,8 @@ from shared.edge.api import Request
 from shared.edge.methods import is_unused, new_method, require_one, used_up
 
 _METHOD, _DATA = "payment_method", "payment_method_data"
+# What a confirmation token says of its payment.
+_SAID = ("setup_future_usage", "shipping")
 # The parameters that say what to pay with; an update takes no confirmation token.
 _SOURCES = (_METHOD, _DATA, CONFIRMATION_TOKEN)
 
@@ -68,7 +70,7 @@ class Tokens:
             found = self.documents.get_many([method_id])
             document = require(found, request.scope, method_id, "PaymentMethod", _METHOD)
             choice = method_of(document, resumed=request.resumed)
-        details = {"shipping": data["shipping"]} if data["shipping"] is not None else {}
+        details = {name: data[name] for name in _SAID if data[name] is not None}
         return replace(choice, used=tuple(used), details=details)
 
 
@@ -101,16 +103,10 @@ def _confirmation_token(params: Said) -> str | None:
 
 
 def _check_use(token: Document, now_ms: int) -> None:
-    """Refuses a confirmation token that came too late, or wants what payments do not do."""
+    """Refuses a confirmation token that came too late."""
     if now_ms >= expires_at_ms(token):
         raise RejectedError(
             f"This ConfirmationToken has expired: {token.id}. Create a new one.",
             code="confirmation_token_expired",
-            param=CONFIRMATION_TOKEN,
-        )
-    if token.data["setup_future_usage"] is not None:
-        raise RejectedError(
-            "This ConfirmationToken has `setup_future_usage`, and this platform does not save a"
-            " card while charging it: attach the PaymentMethod to the customer, then charge it.",
             param=CONFIRMATION_TOKEN,
         )

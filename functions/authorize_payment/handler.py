@@ -12,10 +12,11 @@ from shared.domain.authorization import record_answer
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import RejectedError, TransientError, UnknownOutcomeError
 from shared.domain.payment import OperationKind, Payment
-from shared.domain.ports import CardProvider, Clock, PaymentStore, Vault
+from shared.domain.ports import CardProvider, Clock, DocumentStore, PaymentStore, Vault
 from shared.domain.providers import AuthorizationRequest, ProviderAnswer, idempotency_key
 from shared.domain.resolution import record_unknown
 from shared.domain.saga import Outcome
+from shared.domain.saving import saved
 from shared.domain.work import Work, commit_latest, done, load_payment, may_have_been_sent
 from shared.observability import step
 
@@ -23,6 +24,7 @@ from shared.observability import step
 def run(
     state: Mapping[str, Any],
     payments: PaymentStore,
+    documents: DocumentStore,
     vault: Vault,
     provider: CardProvider,
     clock: Clock,
@@ -59,7 +61,8 @@ def run(
         context = work.context(clock.now_ms())
         if answer is None:
             return record_unknown(current, context)
-        return record_answer(current, answer, risk, sale=sale, context=context)
+        made = record_answer(current, answer, risk, sale=sale, context=context)
+        return saved(made, current, answer, documents, context)
 
     return _recorded(commit_latest(payments, payment, decide))
 
@@ -102,6 +105,7 @@ handler = step(
     lambda state: run(
         state,
         bootstrap_vault.payments(),
+        bootstrap.documents(),
         bootstrap_vault.vault(),
         bootstrap.provider(),
         bootstrap.clock(),

@@ -12,7 +12,7 @@ from typing import Any
 from functions.resolve_payment.resolver import Resolver
 from shared import bootstrap, bootstrap_vault
 from shared.domain.changes import Context
-from shared.domain.ports import CardProvider, Clock, PaymentStore
+from shared.domain.ports import CardProvider, Clock, DocumentStore, PaymentStore
 from shared.domain.resolution import postpone
 from shared.domain.saga import Outcome
 from shared.domain.work import commit_latest, load_payment
@@ -20,14 +20,18 @@ from shared.observability import step
 
 
 def run(
-    state: Mapping[str, Any], payments: PaymentStore, provider: CardProvider, clock: Clock
+    state: Mapping[str, Any],
+    payments: PaymentStore,
+    documents: DocumentStore,
+    provider: CardProvider,
+    clock: Clock,
 ) -> dict[str, Any]:
     """Returns "done" when nothing is open, "waiting" with `due_at` (ISO 8601) of the next try, or
     "parked" when it is a person's turn.
     """
     before = load_payment(payments, state["payment_id"])
     try:
-        payment = Resolver(payments, provider, clock).resolve(before)
+        payment = Resolver(payments, documents, provider, clock).resolve(before)
     except Exception:
         # Whatever it is, it must not keep the sweeper from others, nor this one from a person.
         commit_latest(payments, before, lambda current: postpone(current, Context(clock.now_ms())))
@@ -42,5 +46,11 @@ def run(
 
 bootstrap.start_signer()
 handler = step(
-    lambda state: run(state, bootstrap_vault.payments(), bootstrap.provider(), bootstrap.clock())
+    lambda state: run(
+        state,
+        bootstrap_vault.payments(),
+        bootstrap.documents(),
+        bootstrap.provider(),
+        bootstrap.clock(),
+    )
 )

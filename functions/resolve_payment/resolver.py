@@ -8,7 +8,7 @@ from shared.domain.changes import Context, PaymentChange
 from shared.domain.errors import ProviderUnavailableError, UnknownOutcomeError
 from shared.domain.look_up import LookUpOnly
 from shared.domain.payment import OperationKind, Payment, PendingOperation, Refund
-from shared.domain.ports import CardProvider, Clock, PaymentStore
+from shared.domain.ports import CardProvider, Clock, DocumentStore, PaymentStore
 from shared.domain.providers import ProviderAnswer, idempotency_key
 from shared.domain.resolution import may_resend, record_unknown, take_over
 from shared.domain.reversal import (
@@ -16,6 +16,7 @@ from shared.domain.reversal import (
     request_reversal,
     void_what_is_there,
 )
+from shared.domain.saving import saved
 from shared.domain.work import commit_latest, commit_pending
 
 Decide = Callable[[Payment], PaymentChange | None]
@@ -26,6 +27,7 @@ class Resolver:
     """Ends what is open on a payment, or sets the date of the next try."""
 
     payments: PaymentStore
+    documents: DocumentStore
     provider: CardProvider
     clock: Clock
 
@@ -122,9 +124,9 @@ class Resolver:
                 return None
             if answer is None:
                 return request_reversal(now, self._context())
-            return authorization.record_answer(
-                now, answer, None, sale=sale, context=self._context()
-            )
+            context = self._context()
+            made = authorization.record_answer(now, answer, None, sale=sale, context=context)
+            return saved(made, now, answer, self.documents, context)
 
         return decide
 

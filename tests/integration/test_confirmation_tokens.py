@@ -342,13 +342,20 @@ def test_payment_by_what_cannot_be_used_is_refused(
     assert world.provider.effects() == []
 
 
-def test_confirmation_token_that_saves_the_card_is_refused_by_payments(
+def test_confirmation_token_saves_the_card_with_its_payment(
     world: Published, merchant: Merchant
 ) -> None:
+    # given
     params = {"payment_method": "pm_card_visa", "setup_future_usage": "off_session"}
     token = made(world, merchant, **params)["id"]
-    expect_error(pay(world, merchant, confirmation_token=token), 400, None, "confirmation_token")
-    assert kept(world, merchant, token)["payment_intent"] is None
+    customer = post(world, merchant, "/v1/customers")["id"]
+    # when
+    paid = pay(world, merchant, confirmation_token=token, customer=customer).body
+    # then
+    assert paid["setup_future_usage"] == "off_session"
+    path = f"/v1/customers/{customer}/payment_methods"
+    (method,) = world.call("GET", path, merchant=merchant).body["data"]
+    assert method["id"] == paid["payment_method"]
 
 
 def test_confirmation_token_where_nothing_is_confirmed_is_refused(

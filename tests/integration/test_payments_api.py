@@ -1579,17 +1579,6 @@ def test_refusal_by_state_shows_the_payment(world: World, merchant: Merchant) ->
     assert error["payment_intent"]["status"] == "succeeded"
 
 
-def test_saving_a_card_while_charging_it_is_refused_clearly(
-    world: World, merchant: Merchant
-) -> None:
-    # when
-    answer = world.pay(merchant, setup_future_usage="off_session")
-    # then
-    error = expect_error(answer, 400, None, "setup_future_usage")
-    assert "attach" in error["message"]
-    assert world.database.payments == {}
-
-
 def test_charge_tells_what_the_issuer_said_of_the_address(world: World, merchant: Merchant) -> None:
     params = {
         "type": "card",

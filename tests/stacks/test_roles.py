@@ -22,6 +22,7 @@ PAYMENT_CHANGE = {
     **SIGNING,
 }
 LISTED = {"Objects": {"PutItem"}}
+SAVED = {"Objects": {"GetItem", "PutItem"}}
 CLAIMED = {"Idempotency": {"PutItem"}}
 CLAIMS = {"Idempotency": {"BatchGetItem", "PutItem", "UpdateItem"}}
 DOCUMENTS = {"Objects": READ | {"PutItem", "DeleteItem"}, **CLAIMS}
@@ -86,7 +87,7 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     "ReleaseFunds": {**PAYMENT_CHANGE, **LISTED},
     "AuthorizePayment": {
         **PAYMENT_CHANGE,
-        **LISTED,
+        **SAVED,
         **NETWORK,
         "Vault": {"BatchGetItem"},
         "Verifications": {"BatchGetItem", "DeleteItem"},
@@ -105,7 +106,7 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
     "RefundCapture": {**PAYMENT_CHANGE, **NETWORK},
     "ResolvePayment": {
         **PAYMENT_CHANGE,
-        **LISTED,
+        **SAVED,
         **NETWORK,
         "Verifications": {"DeleteItem"},
     },

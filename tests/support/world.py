@@ -219,13 +219,15 @@ class World:
             "reserve_funds": lambda s: reserve_funds.run(s, payments, clock),
             "score_fraud": lambda s: score_fraud.run(s, scorer),
             "authorize_payment": lambda s: authorize_payment.run(
-                s, payments, self.vault, provider, clock
+                s, payments, self.documents, self.vault, provider, clock
             ),
             "capture_payment": lambda s: capture_payment.run(s, payments, provider, clock),
             "void_authorization": lambda s: void_authorization.run(s, payments, provider, clock),
             "refund_capture": lambda s: refund_capture.run(s, payments, provider, clock),
             "release_funds": lambda s: release_funds.run(s, payments, clock),
-            "resolve_payment": lambda s: resolve_payment.run(s, payments, provider, clock),
+            "resolve_payment": lambda s: resolve_payment.run(
+                s, payments, self.documents, provider, clock
+            ),
             "verify_card": lambda s: verify_card.run(
                 s, self.documents, self.vault, self.vault, provider, clock
             ),
