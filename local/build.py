@@ -1,4 +1,4 @@
-"""Builds the Lambda assets without docker: one dependency layer and three code assets.
+"""Builds the Lambda assets without docker: one dependency layer and four code assets.
 
 The layer is unpacked from manylinux wheels of the pinned runtime requirements, so any host can
 build for Lambda's arm64. Bytecode is compiled in hash mode, because the zip that CDK makes resets
@@ -44,6 +44,17 @@ VAULT_FUNCTIONS = (
     "verify_card",
 )
 NETWORK_FUNCTIONS = ("sandbox_network",)
+# Serves the API's reference page, whose viewer no other function shall have to load.
+REFERENCE_FUNCTIONS = ("api_default",)
+VIEWER_PACKAGE = "node_modules/swagger-ui-dist"
+VIEWER_FOLDER = "functions/api_default/viewer"
+VIEWER_FILES = (
+    "LICENSE",
+    "NOTICE",
+    "swagger-ui-bundle.js",
+    "swagger-ui-bundle.js.LICENSE.txt",
+    "swagger-ui.css",
+)
 VAULT_MODULES = (
     "shared/adapters/dynamodb_verifications.py",
     "shared/adapters/vault_kms.py",
@@ -74,13 +85,14 @@ class CodeAsset:
     """A selection of the source tree.
 
     Args: only: the functions it holds, or none for all but the `without` ones. hidden: files of
-    shared/ that it must not hold.
+    shared/ that it must not hold. has_viewer: it holds the viewer of the reference page, too.
     """
 
     name: str
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    has_viewer: bool = False
 
     def holds(self, path: str) -> bool:
         """Tells whether a source file, named from the root with slashes, belongs to the asset."""
@@ -94,9 +106,14 @@ class CodeAsset:
 
 
 CODE_ASSETS = (
-    CodeAsset("platform", without=VAULT_FUNCTIONS + NETWORK_FUNCTIONS, hidden=VAULT_MODULES),
+    CodeAsset(
+        "platform",
+        without=VAULT_FUNCTIONS + NETWORK_FUNCTIONS + REFERENCE_FUNCTIONS,
+        hidden=VAULT_MODULES,
+    ),
     CodeAsset("vault", only=VAULT_FUNCTIONS),
     CodeAsset("network", only=NETWORK_FUNCTIONS, hidden=VAULT_MODULES),
+    CodeAsset("reference", only=REFERENCE_FUNCTIONS, hidden=VAULT_MODULES, has_viewer=True),
 )
 
 
@@ -133,7 +150,7 @@ def _lambda_python() -> Path:
 def build(target: Target, source: Path = ROOT, out: Path | None = None) -> Path:
     """Brings all assets of a target up to date.
 
-    Returns: the folder that holds layer/, platform/, vault/ and network/.
+    Returns: the folder that holds layer/, platform/, vault/, network/ and reference/.
     Raises: BuildError when a command fails or the layer holds an unpinned package.
     """
     folder = (out or source / "build") / target.name
@@ -142,13 +159,23 @@ def build(target: Target, source: Path = ROOT, out: Path | None = None) -> Path:
         _layer(target, version, source / "requirements.txt", folder)
         files = sorted(_source_files(source))
         for asset in CODE_ASSETS:
-            held = [name for name in files if asset.holds(name)]
-            inputs = _digest([source / name for name in held], version, *held)
+            held = {name: name for name in files if asset.holds(name)}
+            if asset.has_viewer:
+                held |= _viewer(source)
+            inputs = _digest([source / name for name in held.values()], version, *held)
             with _Fresh(folder / asset.name, inputs) as work:
                 if work is not None:
                     _copy(source, held, work)
                     _compile(target.python, work, "/var/task")
     return folder
+
+
+def _viewer(source: Path) -> dict[str, str]:
+    """Returns where the viewer's files go in an asset, and where they come from."""
+    files = {f"{VIEWER_FOLDER}/{name}": f"{VIEWER_PACKAGE}/{name}" for name in VIEWER_FILES}
+    if not all((source / name).is_file() for name in files.values()):
+        raise BuildError(f"{VIEWER_PACKAGE} is not there; install it with: npm ci")
+    return files
 
 
 def _interpreter(python: Path) -> str:
@@ -220,9 +247,9 @@ def _source_files(source: Path) -> Iterator[str]:
                 yield path.relative_to(source).as_posix()
 
 
-def _copy(source: Path, names: Iterable[str], work: Path) -> None:
-    for name in names:
-        copy = work / name
+def _copy(source: Path, names: Mapping[str, str], work: Path) -> None:
+    for target, name in names.items():
+        copy = work / target
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, copy)
 

@@ -291,7 +291,9 @@ class PaymentsStack(FarthingStack):
         books.read_objects(ledger)
         books.count_requests(ledger)
         books.read_books(ledger)
-        default = self._api_function("api_default", DEFAULT_ROUTE, environment=objects)
+        default = self._api_function(
+            "api_default", DEFAULT_ROUTE, environment=objects, code="reference"
+        )
         books.read_keys(default)
         books.count_requests(default)
         if self.stage_config.sandbox_network:
@@ -316,10 +318,11 @@ class PaymentsStack(FarthingStack):
         self._network.allow_calls(function)
 
     def _api_function(
-        self, name: str, *routes: str, environment: dict[str, str]
+        self, name: str, *routes: str, environment: dict[str, str], code: str = "platform"
     ) -> FarthingFunction:
         function = self._make.make(
             name,
+            code=code,
             timeout_s=API_TIMEOUT_S,
             environment=environment,
             concurrency_max=self.stage_config.api_concurrency.get(name),

@@ -10,7 +10,7 @@ LOCAL = "local"
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """The folder of built code, with layer/, platform/, vault/ and network/ in it."""
+    """The folder of built code: layer/, platform/, vault/, network/ and reference/."""
 
     folder: Path
 
@@ -20,7 +20,7 @@ class Assets:
         return str(self.folder / "layer")
 
     def code(self, name: str) -> str:
-        """The code asset "platform", "vault" or "network"."""
+        """The code asset "platform", "vault", "network" or "reference"."""
         return str(self.folder / name)
 
 

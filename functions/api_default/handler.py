@@ -1,9 +1,10 @@
-"""The answer to paths that no other function serves: checked like all, then 404."""
+"""The published interface, with its reference page; other paths are checked like all, then 404."""
 
 import functools
 from collections.abc import Mapping
 from typing import Any
 
+from functions.api_default import reference
 from shared import bootstrap_api
 from shared.edge.api import Api, ApiPorts
 
@@ -20,4 +21,4 @@ def _api() -> Api:
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Answers an API Gateway event."""
-    return _api().handle(event, context)
+    return reference.answer(event) or _api().handle(event, context)

@@ -183,21 +183,21 @@ class _Check:
 
     def hint(self, hint: Any, value: Any, path: str, place: str) -> None:
         """Checks a value against what an annotation says, resolved."""
-        if isinstance(hint, _Choice):
+        if isinstance(hint, Choice):
             self._choice(hint, value, path, place)
-        elif isinstance(hint, _Array):
+        elif isinstance(hint, Array):
             if not isinstance(value, list):
                 self._tell(path, f"{value!r} is no list")
                 return
             for index, item in enumerate(value):
                 self.hint(hint.item, item, f"{path}[{index}]", place)
-        elif isinstance(hint, _Table):
+        elif isinstance(hint, Table):
             if not isinstance(value, dict):
                 self._tell(path, f"{value!r} is no object")
                 return
             for name, item in value.items():
                 self.hint(hint.item, item, f"{path}.{name}", f"{place}.{name}")
-        elif isinstance(hint, _OneOf):
+        elif isinstance(hint, OneOf):
             if not any(value is item or value == item for item in hint.values):
                 self._tell(path, f"unknown value {value!r}")
         elif isinstance(hint, type) and issubclass(hint, StripeObject):
@@ -205,21 +205,21 @@ class _Check:
         elif hint is not Any and not _is_a(hint, value):
             self._tell(path, f"{value!r} is no {hint.__name__}")
 
-    def _choice(self, choice: "_Choice", value: Any, path: str, place: str) -> None:
+    def _choice(self, choice: "Choice", value: Any, path: str, place: str) -> None:
         if value is None:
             if not choice.nullable:
                 self._tell(path, "is null")
             return
-        classes = [option for option in choice.options if _is_class(option)]
-        others = [option for option in choice.options if not _is_class(option)]
+        classes = [option for option in choice.options if is_class(option)]
+        others = [option for option in choice.options if not is_class(option)]
         if not isinstance(value, dict) or not classes:
             # An enumeration that SDKs do not enforce is written as its values or any text.
-            listed = [option for option in others if isinstance(option, _OneOf)]
+            listed = [option for option in others if isinstance(option, OneOf)]
             self.hint((listed or others or classes)[0], value, path, place)
             return
         if others and place not in self.expanded:
             self._tell(path, "is expanded, which nobody asked for")
-        named = {_kind(option): option for option in classes}
+        named = {kind_of(option): option for option in classes}
         model = named.get(value.get("object"), named.get(None))
         if model is None:
             self._tell(path, f"is a {value.get('object')!r}, not any of {sorted(map(str, named))}")
@@ -231,23 +231,23 @@ class _Check:
 
 
 @dataclass(frozen=True)
-class _Choice:
+class Choice:
     options: tuple[Any, ...]
     nullable: bool
 
 
 @dataclass(frozen=True)
-class _Array:
+class Array:
     item: Any
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     item: Any
 
 
 @dataclass(frozen=True)
-class _OneOf:
+class OneOf:
     values: tuple[Any, ...]
 
 
@@ -257,11 +257,11 @@ def _is_a(kind: type, value: object) -> bool:
     return isinstance(value, _SCALARS[kind]) and (kind is bool) == is_flag
 
 
-def _is_class(option: Any) -> bool:
+def is_class(option: Any) -> bool:
     return isinstance(option, type) and issubclass(option, StripeObject)
 
 
-def _kind(model: type) -> str | None:
+def kind_of(model: type) -> str | None:
     name: str | None = getattr(model, "OBJECT_NAME", None)
     return name
 
@@ -270,7 +270,7 @@ def _is_required(model: type, name: str, value: Mapping[str, Any]) -> bool:
     if name == "deleted" or (model.__qualname__, name) in LEFT_OUT:
         return False
     hint = fields_of(model)[name]
-    is_nullable = isinstance(hint, _Choice) and hint.nullable
+    is_nullable = isinstance(hint, Choice) and hint.nullable
     if is_nullable and (model.__qualname__ in SPARSE or hint.options == (ListObject,)):
         return False
     return name not in _others(model, value)
@@ -292,9 +292,9 @@ def variants_of(model: type) -> frozenset[str]:
     objects = {
         name
         for name, hint in fields.items()
-        if isinstance(hint, _Choice)
+        if isinstance(hint, Choice)
         and hint.nullable
-        and all(_is_class(option) or isinstance(option, _Table) for option in hint.options)
+        and all(is_class(option) or isinstance(option, Table) for option in hint.options)
     }
     if "type" not in fields or model is ErrorObject:
         return frozenset()
@@ -307,19 +307,19 @@ def expandables(model: type, prefix: str = "") -> Iterator[str]:
     Of the types of payment methods, those of cards only.
     """
     for name, hint in fields_of(model).items():
-        options = hint.options if isinstance(hint, _Choice) else (hint,)
-        classes = [option for option in options if _is_class(option)]
+        options = hint.options if isinstance(hint, Choice) else (hint,)
+        classes = [option for option in options if is_class(option)]
         is_other = name in variants_of(model) and name != "card"
         if str in options and classes:
             yield prefix + name
-        elif len(classes) == 1 and not is_other and not _kind(classes[0]):
+        elif len(classes) == 1 and not is_other and not kind_of(classes[0]):
             yield from expandables(classes[0], f"{prefix}{name}.")
 
 
 def _listed(hint: Any) -> frozenset[str]:
-    if isinstance(hint, _OneOf):
+    if isinstance(hint, OneOf):
         return frozenset(hint.values)
-    if isinstance(hint, _Choice):
+    if isinstance(hint, Choice):
         return frozenset().union(*(_listed(option) for option in hint.options))
     return frozenset()
 
@@ -342,13 +342,13 @@ def _resolved(hint: Any, module: str) -> Any:
     args = get_args(hint)
     if origin in (Union, types.UnionType):
         options = tuple(_resolved(arg, module) for arg in args if arg is not type(None))
-        return _Choice(options, nullable=type(None) in args)
+        return Choice(options, nullable=type(None) in args)
     if origin is Literal:
-        return _OneOf(args)
+        return OneOf(args)
     if origin is list:
-        return _Array(_resolved(args[0], module))
+        return Array(_resolved(args[0], module))
     if origin in (dict, UntypedStripeObject) or hint is UntypedStripeObject:
-        return _Table(_resolved(args[-1], module) if args else Any)
+        return Table(_resolved(args[-1], module) if args else Any)
     # A list object's items tell themselves what they are.
     return origin or hint
 

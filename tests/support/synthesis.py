@@ -62,7 +62,7 @@ def synthesize(folder: Path, name: str, regions: tuple[str, ...] | None = None) 
     Raises: RuntimeError when a rule of cdk-nag is broken.
     """
     context = cdk_context()
-    for asset in ("layer", "platform", "vault", "network"):
+    for asset in ("layer", "platform", "vault", "network", "reference"):
         (folder / asset).mkdir()
         (folder / asset / "code.py").write_text(f"ASSET = {asset!r}\n")
     stage = StageConfig.of(name, context["stages"], ministack_port=4566)

@@ -4,10 +4,19 @@ from pathlib import Path
 import pytest
 
 from local import build as building
-from local.build import CODE_ASSETS, BuildError, Target, build
+from local.build import (
+    CODE_ASSETS,
+    VIEWER_FILES,
+    VIEWER_PACKAGE,
+    BuildError,
+    Target,
+    build,
+)
 
 FILES = {
     "functions/__init__.py": "",
+    "functions/api_default/handler.py": "VALUE = 0\n",
+    "functions/api_default/openapi.json": "{}\n",
     "functions/api_payments/handler.py": "VALUE = frozenset({'a', 'b', 'c'})\n",
     "functions/authorize_payment/handler.py": "VALUE = 1\n",
     "functions/delete_card_verification/handler.py": "VALUE = 2\n",
@@ -19,7 +28,9 @@ FILES = {
     "shared/adapters/vault_kms.py": "VALUE = 7\n",
     "shared/bootstrap_vault.py": "VALUE = 8\n",
     "shared/domain/money.py": "VALUE = 9\n",
+    **{f"{VIEWER_PACKAGE}/{name}": name for name in (*VIEWER_FILES, "swagger-ui.js")},
 }
+ASSETS = ("layer", "platform", "vault", "network", "reference")
 HERE = Target("local", Path(sys.executable))
 
 
@@ -57,7 +68,7 @@ def test_build_of_same_sources_in_two_places_is_identical(source: Path, tmp_path
     first = build(HERE, source, tmp_path / "first")
     second = build(HERE, source, tmp_path / "second")
     # then
-    for name in ("layer", "platform", "vault", "network"):
+    for name in ASSETS:
         assert contents(first / name) == contents(second / name)
 
 
@@ -75,7 +86,7 @@ def test_build_unchanged_sources_leaves_the_folders_alone(source: Path, tmp_path
 def test_build_changed_file_rebuilds_its_asset_only(source: Path, tmp_path: Path) -> None:
     # given
     folder = build(HERE, source, tmp_path / "out")
-    before = {name: contents(folder / name) for name in ("layer", "platform", "vault", "network")}
+    before = {name: contents(folder / name) for name in ASSETS}
     # when
     (source / "functions/tokenize_card/handler.py").write_text("VALUE = 40\n")
     build(HERE, source, tmp_path / "out")
@@ -106,6 +117,7 @@ def test_build_code_assets_keep_card_data_code_apart(source: Path, tmp_path: Pat
     assert held == {
         "platform": common | {"functions/api_payments/handler.py"},
         "network": common | {"functions/sandbox_network/handler.py"},
+        "reference": common | {"functions/api_default/handler.py"},
         "vault": common
         | {
             "functions/authorize_payment/handler.py",
@@ -116,6 +128,27 @@ def test_build_code_assets_keep_card_data_code_apart(source: Path, tmp_path: Pat
             "shared/bootstrap_vault.py",
         },
     }
+
+
+def test_build_viewer_is_in_the_asset_of_the_reference_page_alone(
+    source: Path, tmp_path: Path
+) -> None:
+    # when
+    folder = build(HERE, source, tmp_path / "out")
+    # then
+    held = {asset.name: contents(folder / asset.name) for asset in CODE_ASSETS}
+    viewer = {f"functions/api_default/viewer/{name}" for name in VIEWER_FILES}
+    assert set(held["reference"]) >= viewer | {"functions/api_default/openapi.json"}
+    for name in ("platform", "vault", "network"):
+        assert not [file for file in held[name] if "swagger" in file or "openapi" in file]
+
+
+def test_build_without_the_viewer_is_refused(source: Path, tmp_path: Path) -> None:
+    # given
+    (source / VIEWER_PACKAGE / "swagger-ui.css").unlink()
+    # when, then
+    with pytest.raises(BuildError, match="npm ci"):
+        build(HERE, source, tmp_path / "out")
 
 
 def test_build_layer_holds_no_record_of_its_build(source: Path, tmp_path: Path) -> None:
