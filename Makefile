@@ -5,7 +5,7 @@ S ?=
 E ?= events/$(F).json
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down merchant verify test faults check bench invoke assets
+.PHONY: help install up down merchant verify test faults fuzz check bench invoke assets
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -30,6 +30,9 @@ test: install ## run every test; the end-to-end ones get a platform of their own
 
 faults: install ## break a payment everywhere, in pairs, and 10,000 crowds of them; S=7 replays a seed
 	@$(PYTHON) -m tests.fault.run $(if $(S),--seed $(S))
+
+fuzz: install ## ten minutes of schemathesis over the published interface; S=7 replays a seed
+	@$(PYTHON) -m tests.fuzz.run $(if $(S),--seed $(S))
 
 check: install ## format, lint, types, layers, templates: under a minute
 	@$(PYTHON) -m local.check

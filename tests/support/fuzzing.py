@@ -1,0 +1,210 @@
+"""The published interface, fuzzed by schemathesis against the whole API in one process.
+
+All checks of schemathesis are on, but one: a method that a path does not have is answered 404, as
+Stripe answers it, and not 405. One is added: nothing of another account may be shown.
+"""
+
+import base64
+import copy
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import requests
+import responses
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+
+from tests.support.examples import OPEN_CALLS, Hour
+from tests.support.openapi import document
+
+URL = "https://api.example.com"
+MARK = "Zebulon Stranger"
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
+# A request that is as the document says may be refused for what it asks.
+REFUSALS = ("400", "401", "402", "403", "404", "409", "429")
+CALLS_KEPT_MAX = 100
+IDS_MAX = 8
+KNOWN_PROBABILITY = 0.5
+QUERIES = ("created>0", "currency:'usd'", "email:'ada@example.com'", "metadata['order']:'6735'")
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Findings:
+    """What a run found.
+
+    Args: statuses: answers, by status. served: the operations that answered 200.
+    """
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    served: set[str] = field(default_factory=set)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        by_status = ", ".join(
+            f"{status}: {count}" for status, count in sorted(self.statuses.items())
+        )
+        return f"{self.statuses.total()} requests ({by_status}), {len(self.failures)} failures"
+
+
+@dataclass
+class Platform:
+    """Two merchants after their first hour, of whom one is asked for."""
+
+    hour: Hour
+    stranger: Hour
+    findings: Findings
+
+    def answer(self, request: requests.PreparedRequest) -> tuple[int, Mapping[str, str], str]:
+        """Answers as API Gateway does."""
+        url = urlsplit(str(request.url))
+        path = unquote(url.path)
+        body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
+        event = {
+            "rawPath": path,
+            "rawQueryString": url.query,
+            "headers": {name.lower(): _text(value) for name, value in request.headers.items()},
+            "requestContext": {"http": {"method": str(request.method), "path": path}},
+            "body": base64.b64encode(body).decode(),
+            "isBase64Encoded": True,
+        }
+        world = self.hour.world
+        world.clock.advance(100)
+        answer = world.respond(event)
+        self.findings.statuses[answer.status] += 1
+        if answer.status == 200:
+            for route in world.routes():
+                if route.method == request.method and route.pattern.fullmatch(path):
+                    self.findings.served.add(f"{route.method} {route.template}")
+        return answer.status, answer.headers, answer.text
+
+    def known(self) -> Iterator[tuple[str, list[str]]]:
+        """Yields ids by the parameter that takes them, the stranger's too."""
+        mine, theirs = self.hour.newest, self.stranger.newest
+        for kind, ids in self.hour.made.items():
+            yield kind, [*ids[-IDS_MAX:], theirs.get(kind, ids[0])]
+        yield "account", [mine["ledger.account"], theirs["ledger.account"]]
+        yield "number", [mine["ledger.checkpoint"]]
+        journals = [hour.newest["ledger.journal"].split("/") for hour in (self.hour, self.stranger)]
+        for name, values in zip(
+            ("subject", "kind", "reference"), zip(*journals, strict=True), strict=True
+        ):
+            yield name, list(values)
+        yield "query", list(QUERIES)
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")
+
+
+@schemathesis.check
+def no_data_of_another_account(
+    _: schemathesis.CheckContext, response: schemathesis.Response, __: schemathesis.Case[Any]
+) -> None:
+    """The stranger has left a mark on all that is theirs."""
+    assert MARK not in response.text, "something of another account is shown"
+    assert "acct_stranger" not in response.text, "another account is named"
+
+
+def run(
+    seed: int, *, examples_max: int, seconds_max: int | None = None, doc: Json | None = None
+) -> Findings:
+    """Fuzzes every operation, and sequences of operations.
+
+    Args: examples_max: per operation and phase. seconds_max: goes on with new examples until then.
+    """
+    hour = Hour()
+    hour.work()
+    stranger = Hour(hour.world, name="stranger", mark=MARK)
+    stranger.work()
+    for one in (hour, stranger):
+        one.read()
+        one.do(OPEN_CALLS)
+    platform = Platform(hour, stranger, Findings())
+    # Schemathesis adds the links that it infers to what it is given.
+    given = copy.deepcopy(doc) if doc else document()
+    config = _config(platform, seed, examples_max, seconds_max)
+    schema = schemathesis.openapi.from_dict(given, config=config)
+    schema.config.update(base_url=URL)
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        for method in METHODS:
+            mock.add_callback(method, re.compile(re.escape(URL)), platform.answer)
+        for event in from_schema(schema).execute():
+            _note(event, platform.findings)
+            if len(mock.calls) > CALLS_KEPT_MAX:
+                mock.calls.reset()
+    return platform.findings
+
+
+def _config(
+    platform: Platform, seed: int, examples_max: int, seconds_max: int | None
+) -> SchemathesisConfig:
+    ids = dict(platform.known())
+    known = {
+        f"{place}.{name}": _drawn_from(name)
+        for name in ids
+        if "." not in name
+        for place in ("body", "path", "query")
+    }
+    operations = [
+        {
+            "include-path": route.template,
+            "parameters": {"path.id": _drawn_from(kind)},
+        }
+        for route in platform.hour.world.routes()
+        for kind in [_kind_of(route.template)]
+        if kind in ids
+    ]
+    bound = {} if seconds_max is None else {"max-time": seconds_max}
+    return SchemathesisConfig.from_dict(
+        {
+            **bound,
+            "seed": seed,
+            "workers": 1,
+            "warnings": False,
+            "auth": {"openapi": {"key": {"bearer": platform.hour.merchant.secret_key}}},
+            "generation": {"max-examples": examples_max},
+            "dictionaries": {kind: {"values": values} for kind, values in ids.items()},
+            "parameters": known,
+            "operations": operations,
+            "checks": {
+                "negative_data_rejection": {"expected-statuses": [*REFUSALS, "413"]},
+                "positive_data_acceptance": {"expected-statuses": ["2xx", *REFUSALS]},
+                "unsupported_method": {"enabled": False},
+            },
+        }
+    )
+
+
+def _drawn_from(dictionary: str) -> Json:
+    return {"dictionary": dictionary, "probability": KNOWN_PROBABILITY}
+
+
+def _kind_of(template: str) -> str:
+    """Names what the placeholder `id` of a path stands for."""
+    collection = template.partition("/{id}")[0].rpartition("/")[2]
+    kind = collection.removesuffix("s")
+    is_of_customer = template.startswith("/v1/customers/{customer}/balance_transactions")
+    return f"customer_{kind}" if is_of_customer else kind
+
+
+def _note(event: events.EngineEvent, findings: Findings) -> None:
+    if isinstance(event, events.FatalError):
+        raise event.exception
+    if isinstance(event, events.NonFatalError):
+        findings.failures[f"error: {event.label}"] = str(event.info)
+    if not isinstance(event, events.ScenarioFinished):
+        return
+    for checks in event.recorder.checks.values():
+        for check in checks:
+            if check.failure_info is not None:
+                failure = check.failure_info.failure
+                name = f"{check.name}: {failure.operation}"
+                told = f"{failure.message}\n{check.failure_info.code_sample[:2_000]}"
+                findings.failures.setdefault(name, told)
