@@ -1,8 +1,9 @@
 """How fast webhooks are told, and what endpoints that hang do to the others.
 
 The real deliverer with its threads and its HTTP client posts to a server on a loopback port; the
-log of deliveries is in memory. As many environments as Lambda starts with take batches from one
-queue, each batch when the one before is done.
+log of deliveries is in memory. As many environments as Lambda starts with take batches from the
+queue of deliveries, and as many from that of endpoints that hang, each batch when the one before is
+done.
 """
 
 import json
@@ -31,6 +32,8 @@ from shared.observability import logger
 # What Lambda begins with on a queue; it adds some hundred a minute where that is too few.
 ENVIRONMENTS = 5
 ENDPOINTS, HANGING, EVENTS = 100, 10, 4
+# Less than one attempt that hangs takes, with room for a machine that does other things too.
+KNOWN_MAX_S = 5.0
 CREATED_MS = 1_790_000_000_000
 
 
@@ -75,22 +78,31 @@ class Server:
 
 
 def main() -> bool:
-    """Prints a row without and with endpoints that hang; tells whether every other one was told."""
+    """Prints a row without endpoints that hang, with new ones and with known ones; tells whether
+    every other endpoint was told, and where the hanging ones are known, as fast as without them.
+    """
     logger.setLevel("WARNING")
     columns = ("told", "deliveries/s", "half in s", "99 % in s", "all over s")
     print(f"{'':26}" + "".join(f"{column:>14}" for column in columns))
-    kept = [_report(hanging) for hanging in (0, HANGING)]
+    title = f"{HANGING} of {ENDPOINTS} hang"
+    _report("none hangs", 0)
+    _report(f"{title}, new", HANGING)
+    last_s = _report(f"{title}, known", HANGING, known=True)
     print(
         f"{ENDPOINTS} endpoints, {EVENTS} events each at once, {ENVIRONMENTS} environments of"
         f" {SIDE_BY_SIDE} threads; told: of endpoints that answer; in: since they were queued"
     )
-    return all(kept)
+    return last_s <= KNOWN_MAX_S
 
 
-def _report(hanging: int) -> bool:
+def _report(title: str, hanging: int, *, known: bool = False) -> float:
+    """Prints a row; returns when the last endpoint that answers was told.
+
+    Raises: RuntimeError when one was not.
+    """
     with _serving() as server:
         began = time.monotonic()
-        _deliver(server, hanging)
+        _deliver(server, hanging, known=known)
         over_s = time.monotonic() - began
     waited = sorted(moment - began for moment in server.told)
     expected = (ENDPOINTS - hanging) * EVENTS
@@ -100,31 +112,47 @@ def _report(hanging: int) -> bool:
         waited[len(waited) * 99 // 100],
         over_s,
     )
-    title = f"{hanging} of {ENDPOINTS} hang" if hanging else "none hangs"
     print(f"{title:26}{len(waited):14}" + "".join(f"{figure:14.1f}" for figure in figures))
-    return len(waited) == expected
+    if len(waited) != expected:
+        raise RuntimeError(f"{len(waited)} instead of {expected} deliveries")
+    return waited[-1]
 
 
-def _deliver(server: Server, hanging: int) -> None:
-    """Tells all endpoints of all events."""
-    database, health, lane = MemoryDatabase(), MemoryEndpointHealth(), Lane()
+def _deliver(server: Server, hanging: int, *, known: bool) -> None:
+    """Tells all endpoints of all events. Args: known: endpoints hung before, too."""
+    database, health, main_lane, aside = MemoryDatabase(), MemoryEndpointHealth(), Lane(), Lane()
     documents, log = MemoryDocumentStore(database), MemoryDeliveryLog(database)
-    made = [_endpoint(server.url, number, hanging) for number in range(ENDPOINTS)]
-    made += [_event(number) for number in range(EVENTS)]
+    endpoints = [_endpoint(server.url, number, hanging) for number in range(ENDPOINTS)]
+    made = [*endpoints, *(_event(number) for number in range(EVENTS))]
     context = ChangeContext(CREATED_MS)
     documents.commit([created(document, context) for document in made])
-    lane.put([Delivery(f"evt_{n}", f"we_{e}") for n in range(EVENTS) for e in range(ENDPOINTS)])
+    for endpoint in endpoints if known else ():
+        if _hangs(endpoint):
+            health.failing(endpoint, CREATED_MS, hung=True)
+    main_lane.put(
+        [Delivery(f"evt_{n}", f"we_{e}") for n in range(EVENTS) for e in range(ENDPOINTS)]
+    )
 
-    def environment(_: int) -> None:
+    def environment(lane: Lane) -> None:
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            sender = UrllibWebhookSender(allow_loopback=True)
-            clock = SystemClock()
-            deliverer = Deliverer(documents, log, health, lane, sender, clock, logger, pool.map)
+            deliverer = Deliverer(
+                documents,
+                log,
+                health,
+                main_lane,
+                aside,
+                UrllibWebhookSender(allow_loopback=True),
+                SystemClock(),
+                logger,
+                pool.map,
+            )
             while lane.messages:
                 deliverer.handle(lane.batch(), Context())
 
-    with ThreadPoolExecutor(ENVIRONMENTS) as environments:
-        list(environments.map(environment, range(ENVIRONMENTS)))
+    # What is aside waits for nobody else in truth; here it comes after, to end when all is told.
+    for lane in (main_lane, aside):
+        with ThreadPoolExecutor(ENVIRONMENTS) as environments:
+            list(environments.map(environment, [lane] * ENVIRONMENTS))
 
 
 def _endpoint(url: str, number: int, hanging: int) -> Document:
@@ -137,6 +165,10 @@ def _endpoint(url: str, number: int, hanging: int) -> Document:
         "enabled_events": ["*"],
     }
     return _document(f"we_{number}", "webhook_endpoint", data)
+
+
+def _hangs(endpoint: Document) -> bool:
+    return "/hang/" in endpoint.data["url"]
 
 
 def _event(number: int) -> Document:

@@ -65,6 +65,7 @@ QUEUES = (
     "verification_queue_url",
     "relay_dead_letters_url",
     "delivery_queue_url",
+    "delivery_aside_queue_url",
     "network_notices_url",
     "seal_dead_letters_url",
 )

@@ -36,6 +36,12 @@ def delivery_queue() -> SqsDeliveryQueue:
     return SqsDeliveryQueue(client, bootstrap.settings()["DELIVERY_QUEUE_URL"])
 
 
+def delivery_queue_aside() -> SqsDeliveryQueue:
+    """Composes the queue of deliveries to endpoints that hang."""
+    client = bootstrap.client("sqs")
+    return SqsDeliveryQueue(client, bootstrap.settings()["DELIVERY_ASIDE_QUEUE_URL"])
+
+
 def webhook_sender() -> UrllibWebhookSender:
     """Composes what posts to merchants; loopback addresses are for the local stage only."""
     return UrllibWebhookSender(allow_loopback=bootstrap.settings().flag("LOCAL_LOOPBACK"))

@@ -26,6 +26,8 @@ RELAY_TIMEOUT_S = 30
 DELIVER_TIMEOUT_S = 60
 # They are delivered side by side.
 DELIVER_BATCH = 10
+# Environments that may wait for endpoints that hang, with a batch each.
+ASIDE_CONCURRENCY = 20
 SETTLE_BATCH = 10
 SOURCE = "farthing"
 SETTLED_ON = ["payment_intent.succeeded"]
@@ -115,7 +117,9 @@ class EventsStack(FarthingStack):
         alarm_on_lag(function, self._alarms, what)
 
     def _deliver_webhooks(self) -> None:
-        queue = self._queue("Deliveries", "webhooks that were not delivered", DELIVER_TIMEOUT_S)
+        holds = "webhooks that were not delivered"
+        queue = self._queue("Deliveries", holds, DELIVER_TIMEOUT_S)
+        aside = self._queue("DeliveriesAside", holds, DELIVER_TIMEOUT_S)
         local = {"LOCAL_LOOPBACK": "1"} if self.stage_config.is_local else {}
         function = self._make.make(
             "deliver_webhook",
@@ -124,6 +128,7 @@ class EventsStack(FarthingStack):
                 "OBJECTS_TABLE": self._books.objects.table_name,
                 "IDEMPOTENCY_TABLE": self._books.idempotency.table_name,
                 "DELIVERY_QUEUE_URL": queue.queue.queue_url,
+                "DELIVERY_ASIDE_QUEUE_URL": aside.queue.queue_url,
                 **self._books.signing_environment,
                 **local,
             },
@@ -131,7 +136,9 @@ class EventsStack(FarthingStack):
         function.allow(GET_MANY + PUT + UPDATE, self._books.objects.table_arn)
         self._books.sign_events(function)
         function.allow(["sqs:SendMessage"], queue.queue.queue_arn)
+        function.allow(["sqs:SendMessage"], aside.queue.queue_arn)
         self._consume(function, queue, DELIVER_BATCH)
+        self._consume(function, aside, DELIVER_BATCH, concurrency_max=ASIDE_CONCURRENCY)
         self._rule("Webhooks", queue, detail=HAS_WEBHOOKS)
         self.tell("DeliveryQueueUrl", queue.queue.queue_url)
         self.tell("DeliveryDeadLetterQueueUrl", queue.dead_letters.queue_url)
@@ -173,9 +180,19 @@ class EventsStack(FarthingStack):
         timeout = Duration.seconds(consumer_timeout_s)
         return WorkQueue(self, name, holds=holds, consumer_timeout=timeout, alarms=self._alarms)
 
-    def _consume(self, function: FarthingFunction, queue: WorkQueue, batch: int) -> None:
+    def _consume(
+        self,
+        function: FarthingFunction,
+        queue: WorkQueue,
+        batch: int,
+        *,
+        concurrency_max: int | None = None,
+    ) -> None:
         source = sources.SqsEventSource(
-            queue.queue, batch_size=batch, report_batch_item_failures=True
+            queue.queue,
+            batch_size=batch,
+            max_concurrency=concurrency_max,
+            report_batch_item_failures=True,
         )
         function.function.add_event_source(source)
 

@@ -10,14 +10,16 @@ An attempt is noted in the log of deliveries, then the next one is queued, then 
 the function dies in between, its message comes again and finds out what is left to be done; where
 it dies before, the attempt is repeated. Of two messages of one attempt, one is noted; the other
 queues the next attempt as well only where it looks before that is noted, since who noted it may
-have died. Messages are handled side by side, so that an endpoint that hangs holds up nobody else.
+have died. Messages are handled side by side, so that an endpoint that hangs holds up none of its
+batch; and as the next batch comes when all are done, what is for an endpoint that is known to hang
+is set aside into a queue of its own, which few are at, until that endpoint answers again.
 """
 
 import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
@@ -36,6 +38,7 @@ from shared.domain.ports import Clock, DocumentStore
 from shared.domain.webhooks import (
     FAILING,
     FAILING_MS_MAX,
+    HUNG,
     Attempt,
     Delivery,
     DeliveryLog,
@@ -74,7 +77,8 @@ class Context(Protocol):
 class Deliverer:
     """Handles a batch of the delivery queue.
 
-    Args: each: applies a function to all messages, at the same time or one after the other.
+    Args: aside: the queue of what is for endpoints that hang. each: applies a function to all
+    messages, at the same time or one after the other.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Deliverer:
         log: DeliveryLog,
         health: EndpointHealth,
         queue: DeliveryQueue,
+        aside: DeliveryQueue,
         sender: WebhookSender,
         clock: Clock,
         logger: Logger,
@@ -92,6 +97,7 @@ class Deliverer:
         self._log = log
         self._health = health
         self._queue = queue
+        self._aside = aside
         self._sender = sender
         self._clock = clock
         self._logger = logger
@@ -117,7 +123,7 @@ class Deliverer:
             facts |= self._handle(json.loads(record["body"]))
         except PaymentError as error:
             self._logger.warning("webhook not done", error=error.message, **facts)
-            self._postpone(record["receiptHandle"], receives)
+            self._postpone(record, receives)
             return False
         except Exception:
             self._logger.exception("webhook message failed", **facts)
@@ -125,9 +131,10 @@ class Deliverer:
         self._logger.info("webhook", **facts)
         return True
 
-    def _postpone(self, receipt_handle: str, receives: int) -> None:
+    def _postpone(self, record: Mapping[str, Any], receives: int) -> None:
+        queue = self._aside if json.loads(record["body"]).get("aside") else self._queue
         try:
-            self._queue.retry_later(receipt_handle, retry_delay_s(receives))
+            queue.retry_later(record["receiptHandle"], retry_delay_s(receives))
         except TransientError:
             # It comes back anyway, when the queue's own visibility timeout is over.
             self._logger.warning("a retry comes later than planned", receives=receives)
@@ -158,13 +165,16 @@ class Deliverer:
         if endpoint is None or endpoint.is_deleted or endpoint.data["status"] != "enabled":
             return {**facts, "outcome": self._give_up(event, endpoint, delivery, record)}
         _require_same_owner(event, endpoint)
+        if not delivery.aside and self._health.hangs(endpoint):
+            self._aside.put([replace(delivery, aside=True)])
+            return {**facts, "outcome": "set_aside"}
         attempt = self._attempt(event, endpoint, delivery)
         next_ms = None
         if attempt.error is None:
-            again = delivery.attempt > 1 or delivery.resend is not None
+            again = delivery.attempt > 1 or delivery.resend is not None or delivery.aside
             self._health.healthy(endpoint, self._clock.now_ms(), after_failure=again)
         else:
-            next_ms = self._next_ms(event, endpoint, delivery)
+            next_ms = self._next_ms(event, endpoint, delivery, hung=attempt.error in HUNG)
         self._tell(delivery, delivered=attempt.error is None)
         self._keep(event, delivery, record, lambda told: told.after(delivery, attempt, next_ms))
         outcome = "failed" if attempt.error else "delivered"
@@ -195,10 +205,12 @@ class Deliverer:
         }
         return self._sender.post(endpoint.data["url"], body, headers)
 
-    def _next_ms(self, event: Document, endpoint: Document, delivery: Delivery) -> int | None:
+    def _next_ms(
+        self, event: Document, endpoint: Document, delivery: Delivery, *, hung: bool
+    ) -> int | None:
         """Returns when to try again after a failure; None when the schedule is over."""
         now_ms = self._clock.now_ms()
-        since_ms = self._health.failing(endpoint, now_ms)
+        since_ms = self._health.failing(endpoint, now_ms, hung=hung)
         if now_ms - since_ms >= FAILING_MS_MAX and self._disables(endpoint, now_ms):
             return None
         following = next_attempt(delivery, now_ms, livemode=event.livemode)
@@ -275,6 +287,7 @@ def _deliverer() -> Deliverer:
         bootstrap.delivery_log(),
         bootstrap_events.endpoint_health(),
         bootstrap_events.delivery_queue(),
+        bootstrap_events.delivery_queue_aside(),
         bootstrap_events.webhook_sender(),
         bootstrap.clock(),
         shared_logger,

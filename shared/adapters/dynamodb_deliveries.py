@@ -101,22 +101,28 @@ class DynamoEndpointHealth:
         self._table = table
         self._noted: dict[tuple[str, int], int] = {}
 
-    def failing(self, endpoint: Document, now_ms: int) -> int:
+    def failing(self, endpoint: Document, now_ms: int, *, hung: bool) -> int:
         """Notes a failure; returns the time of the first one since the last success."""
         self._noted.pop((endpoint.id, endpoint.version), None)
         answer = self._client.update_item(
             TableName=self._table,
             Key=_health_key(endpoint),
             UpdateExpression="SET failing_since = if_not_exists(failing_since, :now), "
-            "expires_at = :expiry",
+            "hung = :hung, expires_at = :expiry",
             ExpressionAttributeValues={
                 ":now": {"N": str(now_ms)},
+                ":hung": {"BOOL": hung},
                 # Nobody fails that long without being disabled or tried again.
                 ":expiry": {"N": str((now_ms + 2 * FAILING_MS_MAX) // 1000)},
             },
             ReturnValues="ALL_NEW",
         )
         return int(answer["Attributes"]["failing_since"]["N"])
+
+    def hangs(self, endpoint: Document) -> bool:
+        """Tells whether an endpoint did not answer in time when it was tried last."""
+        found = self._client.get_item(TableName=self._table, Key=_health_key(endpoint))
+        return found.get("Item", {}).get("hung", {}).get("BOOL", False)
 
     def healthy(self, endpoint: Document, now_ms: int, *, after_failure: bool) -> None:
         """Notes a success."""
@@ -128,7 +134,7 @@ class DynamoEndpointHealth:
             self._client.update_item,
             TableName=self._table,
             Key=_health_key(endpoint),
-            UpdateExpression="REMOVE failing_since",
+            UpdateExpression="REMOVE failing_since, hung",
             ConditionExpression="attribute_exists(failing_since)",
         )
         if len(self._noted) >= _NOTED_MAX:

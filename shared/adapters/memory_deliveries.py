@@ -59,11 +59,20 @@ class MemoryEndpointHealth:
 
     def __init__(self) -> None:
         self._since: dict[tuple[str, int], int] = {}
+        self._hung: set[tuple[str, int]] = set()
 
-    def failing(self, endpoint: Document, now_ms: int) -> int:
+    def failing(self, endpoint: Document, now_ms: int, *, hung: bool) -> int:
         """Notes a failure; returns the time of the first one since the last success."""
-        return self._since.setdefault((endpoint.id, endpoint.version), now_ms)
+        name = (endpoint.id, endpoint.version)
+        self._hung = self._hung | {name} if hung else self._hung - {name}
+        return self._since.setdefault(name, now_ms)
+
+    def hangs(self, endpoint: Document) -> bool:
+        """Tells whether an endpoint did not answer in time when it was tried last."""
+        return (endpoint.id, endpoint.version) in self._hung
 
     def healthy(self, endpoint: Document, _now_ms: int, *, after_failure: bool) -> None:
         """Notes a success."""
-        self._since.pop((endpoint.id, endpoint.version), None)
+        name = (endpoint.id, endpoint.version)
+        self._since.pop(name, None)
+        self._hung = self._hung - {name}

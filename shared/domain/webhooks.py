@@ -31,6 +31,8 @@ HOLD_S_MAX = 15 * 60
 # An endpoint that took nothing for that long, although it was tried, is disabled.
 FAILING_MS_MAX = 3 * DAY_MS
 FAILING = "failing"
+# What attempts end with that took as long as they may.
+HUNG = frozenset({"connect_timeout", "timeout"})
 SECRET_OVERLAP_MS = DAY_MS
 PREVIOUS_SECRETS_MAX = 3
 ATTEMPTS_KEPT_MAX = 50
@@ -51,7 +53,8 @@ class Delivery:
     """One attempt to tell one endpoint of one event.
 
     Args: attempt: its number in the schedule, from 1. due_ms: not before that time. resend: id of
-    the request of the merchant's that asked for it, outside of the schedule.
+    the request of the merchant's that asked for it, outside of the schedule. aside: it is in the
+    queue of those to endpoints that hang.
     """
 
     event: str
@@ -59,6 +62,7 @@ class Delivery:
     attempt: int = 1
     due_ms: int = 0
     resend: str | None = None
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +174,17 @@ class DeliveryLog(Protocol):
 class EndpointHealth(Protocol):
     """Remembers since when endpoints fail; a change of an endpoint begins a new history."""
 
-    def failing(self, endpoint: Document, now_ms: int) -> int:
-        """Notes a failure; returns the time of the first one since the last success."""
+    def failing(self, endpoint: Document, now_ms: int, *, hung: bool) -> int:
+        """Notes a failure; returns the time of the first one since the last success.
+
+        Args: hung: the endpoint did not answer in time.
+        """
+
+    def hangs(self, endpoint: Document) -> bool:
+        """Tells whether an endpoint did not answer in time when it was tried last.
+
+        It may tell a little late.
+        """
 
     def healthy(self, endpoint: Document, now_ms: int, *, after_failure: bool) -> None:
         """Notes a success; one of many may not be noted, but after a failure it always is."""

@@ -98,16 +98,30 @@ def test_event_says_who_was_tried_and_who_is_still_to_be_told(stores: Stores) ->
 
 
 def test_failing_since_the_first_failure_after_a_success(health: EndpointHealth) -> None:
-    assert health.failing(ENDPOINT, 1_000) == 1_000
-    assert health.failing(ENDPOINT, 2_000) == 1_000
+    assert health.failing(ENDPOINT, 1_000, hung=False) == 1_000
+    assert health.failing(ENDPOINT, 2_000, hung=False) == 1_000
     health.healthy(ENDPOINT, 3_000, after_failure=False)
-    assert health.failing(ENDPOINT, 4_000) == 4_000
+    assert health.failing(ENDPOINT, 4_000, hung=False) == 4_000
     health.healthy(ENDPOINT, 4_001, after_failure=True)
     health.healthy(ENDPOINT, 4_002, after_failure=True)
-    assert health.failing(ENDPOINT, 5_000) == 5_000
+    assert health.failing(ENDPOINT, 5_000, hung=False) == 5_000
 
 
 def test_endpoint_that_was_changed_has_a_new_history(health: EndpointHealth) -> None:
-    health.failing(ENDPOINT, 1_000)
-    assert health.failing(replace(ENDPOINT, version=2), 2_000) == 2_000
-    assert health.failing(replace(ENDPOINT, id="we_2"), 3_000) == 3_000
+    health.failing(ENDPOINT, 1_000, hung=False)
+    assert health.failing(replace(ENDPOINT, version=2), 2_000, hung=False) == 2_000
+    assert health.failing(replace(ENDPOINT, id="we_2"), 3_000, hung=False) == 3_000
+
+
+def test_endpoint_hangs_until_it_answers_in_time(health: EndpointHealth) -> None:
+    assert not health.hangs(ENDPOINT)
+    health.failing(ENDPOINT, 1_000, hung=True)
+    assert health.hangs(ENDPOINT)
+    assert not health.hangs(replace(ENDPOINT, id="we_2"))
+    assert not health.hangs(replace(ENDPOINT, version=2))
+    health.failing(ENDPOINT, 2_000, hung=False)
+    assert not health.hangs(ENDPOINT)
+    assert health.failing(ENDPOINT, 3_000, hung=True) == 1_000
+    health.healthy(ENDPOINT, 4_000, after_failure=True)
+    assert not health.hangs(ENDPOINT)
+    assert health.failing(ENDPOINT, 5_000, hung=False) == 5_000

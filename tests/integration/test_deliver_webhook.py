@@ -49,6 +49,7 @@ ENABLED: dict[str, Any] = {
 CALLS = [
     "documents.get_many",
     "deliveries.find",
+    "health.hangs",
     "health.healthy",
     "health.failing",
     "queue.put",
@@ -101,6 +102,7 @@ class World:
         self.queue_url = self.sqs.create_queue(
             QueueName="deliveries", Attributes={"VisibilityTimeout": "360"}
         )["QueueUrl"]
+        self.aside_url = self.sqs.create_queue(QueueName="aside")["QueueUrl"]
         self.logger, self.log = recorded_logger()
         self.event = self.happen()
         self.delays: list[int] = []
@@ -139,9 +141,9 @@ class World:
     def send(self, message: object) -> None:
         self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(message))
 
-    def receive(self) -> list[Any]:
+    def receive(self, queue_url: str | None = None) -> list[Any]:
         messages = self.sqs.receive_message(
-            QueueUrl=self.queue_url, MaxNumberOfMessages=10, AttributeNames=["All"]
+            QueueUrl=queue_url or self.queue_url, MaxNumberOfMessages=10, AttributeNames=["All"]
         )
         return messages.get("Messages", [])
 
@@ -170,6 +172,7 @@ class World:
             self.deliveries,
             self.health,
             self,
+            SqsDeliveryQueue(self.sqs, self.aside_url),
             UrllibWebhookSender(allow_loopback=True, **options),
             self.clock,
             self.logger,
@@ -379,6 +382,55 @@ def test_endpoint_that_hangs_holds_up_nobody(world: World) -> None:
     assert world.pending() == 0
 
 
+def test_endpoint_that_hangs_is_told_aside_until_it_answers_again(world: World) -> None:
+    received: list[Received] = []
+    is_over = threading.Event()
+
+    def answer(request: Received) -> Reply:
+        received.append(request)
+        if len(received) == 1:
+            is_over.wait(5)
+            return Reply(cut=True)
+        return Reply(200)
+
+    with serve(answer) as url:
+        world.endpoint("we_1", url)
+        world.announce("we_1")
+        # given it did not answer in time
+        world.run(exchange_timeout_s=0.2)
+        is_over.set()
+        assert world.attempts() == [(None, "timeout")]
+        # when it is to be told again
+        assert world.run() == {"batchItemFailures": []}
+        # then that is done apart
+        assert (len(world.attempts()), len(received)) == (1, 1)
+        (message,) = world.receive(world.aside_url)
+        queued = json.loads(message["Body"])
+        assert (queued["endpoint"], queued["attempt"], queued["aside"]) == ("we_1", 2, True)
+        assert world.handle([message]) == {"batchItemFailures": []}
+        assert world.attempts()[1:] == [(200, None)]
+        # and no more once it has answered
+        resend(world, "whr_1")
+        world.run()
+        assert world.record().attempts[-1].resend == "whr_1"
+        assert world.receive(world.aside_url) == []
+
+
+def test_message_aside_that_is_not_handled_waits_in_its_own_queue(world: World) -> None:
+    # given
+    world.endpoint("we_1")
+    world.event = world.happen("we_1")
+    aside = SqsDeliveryQueue(world.sqs, world.aside_url)
+    aside.put([Delivery(world.event.id, "we_1", aside=True)])
+    (message,) = world.receive(world.aside_url)
+    # when
+    result = world.handle([message], Context(remaining_ms=DELIVERY_MS_MAX - 1))
+    # then
+    assert result["batchItemFailures"] != []
+    assert world.delays == []
+    assert "a retry comes later" not in world.log.getvalue()
+
+
 def resend(world: World, name: str) -> None:
     data = {"event": world.event.id, "webhook_endpoint": "we_1"}
     wish = Document(name, "webhook_resend", "acct_1", False, 1, 5, data)
@@ -431,7 +483,8 @@ def test_endpoint_that_fails_for_three_days_is_disabled(world: World) -> None:
     assert (warning.type, warning.version) == ("webhook_endpoint.disabled", 2)
     # and after it was enabled again, one failure does not disable it
     enabled = replace(endpoint, version=3, data={**endpoint.data, "status": "enabled"})
-    assert world.health.failing(enabled, world.clock.now_ms()) == world.clock.now_ms()
+    now_ms = world.clock.now_ms()
+    assert world.health.failing(enabled, now_ms, hung=False) == now_ms
 
 
 def test_endpoint_that_takes_something_in_between_stays_enabled(world: World) -> None:

@@ -76,6 +76,7 @@ def deliveries(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliveries]:
             "EVENT_BUS_NAME": "bus",
             "RELAY_DEAD_LETTERS_URL": dead,
             "DELIVERY_QUEUE_URL": queue.url,
+            "DELIVERY_ASIDE_QUEUE_URL": queue.url,
             "EVIDENCE_TABLE": "evidence",
             "EVENT_KEY_ARN": "arn:aws:kms:us-east-1:123456789012:key/none",
             "FARTHING_STAGE": "test",

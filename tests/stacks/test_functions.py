@@ -108,7 +108,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "audit_invariants": books | {"AUDIT_TABLE"},
         "detect_duplicates": books | {"RECENT_PAYMENTS_TABLE"},
         "relay_events": objects | {"EVENT_BUS_NAME", "RELAY_DEAD_LETTERS_URL"},
-        "deliver_webhook": audited | {"DELIVERY_QUEUE_URL"},
+        "deliver_webhook": audited | {"DELIVERY_QUEUE_URL", "DELIVERY_ASIDE_QUEUE_URL"},
         "seal_ledger": {
             "LEDGER_TABLE",
             "EVIDENCE_TABLE",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.eventbridge import SOURCE
+from stacks.events import ASIDE_CONCURRENCY
 from stacks.ledger import BROKEN_METRIC
 from tests.support.synthesis import Platform, Resource
 
@@ -96,6 +97,16 @@ def test_queue_hides_a_message_six_times_as_long_as_its_consumer_runs(
         assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
         assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+
+
+def test_what_hangs_is_waited_for_by_a_bounded_number_of_environments(dev: Platform) -> None:
+    bounded = {}
+    for mapping in dev.stack("Events").of_type(MAPPING).values():
+        source = mapping["Properties"]["EventSourceArn"].get("Fn::GetAtt", [""])[0]
+        bounded[source[:-8]] = mapping["Properties"].get("ScalingConfig")
+
+    assert bounded.pop("DeliveriesAsideQueue") == {"MaximumConcurrency": ASIDE_CONCURRENCY}
+    assert bounded.pop("DeliveriesQueue") is None
 
 
 def streams(platform: Platform, stack: str) -> dict[str, dict[str, Any]]:

@@ -128,6 +128,7 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "Objects": {"GetItem", "BatchGetItem", "PutItem", "UpdateItem"},
         **SIGNING,
         "DeliveriesQueue": CONSUMED | {"SendMessage"},
+        "DeliveriesAsideQueue": CONSUMED | {"SendMessage"},
     },
     "SealLedger": {
         "Ledger": {"BatchGetItem"},

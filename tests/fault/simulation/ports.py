@@ -396,8 +396,15 @@ class BrokenEndpoint:
     def delivered(self, event_id: str, _endpoint_id: str) -> None:
         self._through("deliveries.delivered", lambda: self.told.add(event_id))
 
-    def failing(self, endpoint: Document, now_ms: int) -> int:
-        return int(self._through("health.failing", lambda: self._health.failing(endpoint, now_ms)))
+    def failing(self, endpoint: Document, now_ms: int, *, hung: bool) -> int:
+        return int(
+            self._through(
+                "health.failing", lambda: self._health.failing(endpoint, now_ms, hung=hung)
+            )
+        )
+
+    def hangs(self, endpoint: Document) -> bool:
+        return self._health.hangs(endpoint)
 
     def healthy(self, endpoint: Document, now_ms: int, *, after_failure: bool) -> None:
         self._through(

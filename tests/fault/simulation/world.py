@@ -168,8 +168,16 @@ class SimulatedWorld(World):
         bus = BrokenBus(self._route, self._through)
         self._relay = Relay(self.documents, bus, self, logger)
         queue = BrokenDeliveryQueue(self.deliveries, self._through)
+        # The endpoint never hangs, so that nothing is set aside.
         self._deliverer = Deliverer(
-            self.documents, self.endpoint, self.endpoint, queue, self.endpoint, self.clock, logger
+            self.documents,
+            self.endpoint,
+            self.endpoint,
+            queue,
+            queue,
+            self.endpoint,
+            self.clock,
+            logger,
         )
 
     def put(self, letter: Mapping[str, str | None]) -> None:
