@@ -12,12 +12,11 @@ from functions.api_payments.models import (
 from functions.api_payments.orders import PaymentMethodChoice, method_of, new_choice
 from functions.api_payments.references import require
 from shared.domain.confirmation_tokens import KIND as CONFIRMATION_TOKEN
-from shared.domain.confirmation_tokens import expires_at_ms
 from shared.domain.documents import Document
 from shared.domain.errors import RejectedError
 from shared.domain.ports import DocumentStore, SandboxCards
 from shared.edge.api import Request
-from shared.edge.methods import is_unused, new_method, require_one, used_up
+from shared.edge.methods import is_unused, new_method, require_current, require_one, used_up
 
 _METHOD, _DATA = "payment_method", "payment_method_data"
 # What a confirmation token says of its payment.
@@ -61,7 +60,7 @@ class Tokens:
         """Uses a confirmation token up; a request that goes on with its own did so before."""
         data, used = token.data, list[Mapping[str, Any]]()
         if is_unused(request, token, CONFIRMATION_TOKEN):
-            _check_use(token, request.now_ms)
+            require_current(token, request.now_ms)
             used.append(used_up(request, token, payment_intent=payment_id))
         method_id = data["payment_method"]
         if method_id is None:
@@ -102,11 +101,3 @@ def _confirmation_token(params: Said) -> str | None:
     return None if isinstance(params, UpdatePaymentIntent) else params.confirmation_token
 
 
-def _check_use(token: Document, now_ms: int) -> None:
-    """Refuses a confirmation token that came too late."""
-    if now_ms >= expires_at_ms(token):
-        raise RejectedError(
-            f"This ConfirmationToken has expired: {token.id}. Create a new one.",
-            code="confirmation_token_expired",
-            param=CONFIRMATION_TOKEN,
-        )

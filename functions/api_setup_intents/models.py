@@ -14,6 +14,7 @@ from shared.edge.fields import (
     ObjectId,
     Text,
 )
+from shared.edge.methods import PaymentMethodData
 from shared.edge.params import Params
 
 Types = Annotated[Items[Literal["card"]], Field(min_length=1)]
@@ -41,7 +42,9 @@ class CreateSetupIntent(_Details):
     allowed_payment_method_types: Types | None = None
     automatic_payment_methods: AutomaticPaymentMethods | None = None
     confirm: Boolean = False
+    confirmation_token: ObjectId | None = None
     payment_method: ObjectId | None = None
+    payment_method_data: PaymentMethodData | None = None
     return_url: Text | None = None
     usage: Literal["off_session", "on_session"] = "off_session"
     use_stripe_sdk: Boolean = False
@@ -52,6 +55,7 @@ class UpdateSetupIntent(_Details):
 
     allowed_payment_method_types: Clearable[Types] = None
     payment_method: Clearable[ObjectId] = None
+    payment_method_data: PaymentMethodData | None = None
 
 
 class ConfirmSetupIntent(Params):
@@ -59,7 +63,9 @@ class ConfirmSetupIntent(Params):
 
     allowed_payment_method_types: Types | None = None
     payment_method_types: Types | None = None
+    confirmation_token: ObjectId | None = None
     payment_method: ObjectId | None = None
+    payment_method_data: PaymentMethodData | None = None
     return_url: Text | None = None
     use_stripe_sdk: Boolean = False
 

@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from functions.api_setup_intents.methods import Chosen, Methods, require_owner
+from functions.api_setup_intents.methods import (
+    Chosen,
+    Methods,
+    names_method,
+    require_owner,
+    tokens_of,
+)
 from functions.api_setup_intents.models import (
     CancelSetupIntent,
     ConfirmSetupIntent,
@@ -46,11 +52,12 @@ class SetupIntents:
     def register(self, api: Api) -> None:
         """Adds the operations to an API."""
         one = _URL + "/{id}"
-        api.post(_URL, CreateSetupIntent, returns=INTENT)(self.create)
+        api.post(_URL, CreateSetupIntent, returns=INTENT, references=tokens_of)(self.create)
         api.list(_URL, ListSetupIntents, returns=INTENT)(self.list)
         api.get(one, NoParams, returns=INTENT)(self.retrieve)
-        api.post(one, UpdateSetupIntent, returns=INTENT)(self.update)
-        api.post(one + "/confirm", ConfirmSetupIntent, returns=INTENT)(self.confirm)
+        api.post(one, UpdateSetupIntent, returns=INTENT, references=tokens_of)(self.update)
+        confirm = one + "/confirm"
+        api.post(confirm, ConfirmSetupIntent, returns=INTENT, references=tokens_of)(self.confirm)
         api.post(one + "/cancel", CancelSetupIntent, returns=INTENT)(self.cancel)
         microdeposits = one + "/verify_microdeposits"
         api.post(microdeposits, VerifyMicrodeposits, returns=INTENT)(self.verify_microdeposits)
@@ -63,7 +70,13 @@ class SetupIntents:
         if begun is not None:
             return self.verification.run(request, begun)
         self._require_customer(request, params.customer)
-        chosen = self.methods.chosen(request, params.payment_method)
+        if params.confirmation_token is not None and not params.confirm:
+            raise RejectedError(
+                "You can only pass `confirmation_token` when the SetupIntent is confirmed with this"
+                " request: set `confirm` to true.",
+                param="confirmation_token",
+            )
+        chosen = self.methods.chosen(request, intent_id, params.usage)
         require_owner(chosen, params.customer, None)
         intent = Document(
             id=intent_id,
@@ -85,7 +98,8 @@ class SetupIntents:
         begun = self._begun(request, intent.id)
         if begun is not None:
             return self.verification.run(request, begun)
-        chosen = self.methods.chosen(request, request.params.payment_method or intent.data[METHOD])
+        usage, known = intent.data["usage"], intent.data[METHOD]
+        chosen = self.methods.chosen(request, intent.id, usage, known)
         return self._confirm(request, intent, intent, chosen)
 
     def _confirm(
@@ -155,8 +169,8 @@ class SetupIntents:
             data["description"] = params.description
         if "metadata" in sent:
             data["metadata"] = merge_metadata(data["metadata"], params.metadata)
-        chosen = self.methods.chosen(request, params.payment_method)
-        is_other_card = METHOD in sent
+        chosen = self.methods.chosen(request, before.id, before.data["usage"])
+        is_other_card = names_method(params)
         if is_other_card or (params.customer and data["status"] == SetupStatus.PROCESSING):
             _require_open(before, "update")
         given_up = self._given_up(request, before) if is_other_card else ()

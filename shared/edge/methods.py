@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from shared.domain.cards import SANDBOX_METHOD_PREFIX
+from shared.domain.confirmation_tokens import KIND as CONFIRMATION_TOKEN
+from shared.domain.confirmation_tokens import expires_at_ms
 from shared.domain.documents import Document, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.ports import SandboxCards
@@ -130,6 +132,19 @@ def used_up(request: Request[Any], token: Document, **facts: str) -> dict[str, A
     """
     data = {**token.data, **facts, "used": True, "used_by": _use(request)}
     return {"before": asdict(token), "data": data}
+
+
+def require_current(token: Document, now_ms: int) -> None:
+    """Refuses a confirmation token that came too late.
+
+    Raises: RejectedError.
+    """
+    if now_ms >= expires_at_ms(token):
+        raise RejectedError(
+            f"This ConfirmationToken has expired: {token.id}. Create a new one.",
+            code="confirmation_token_expired",
+            param=CONFIRMATION_TOKEN,
+        )
 
 
 def require_one(params: Params, *names: str) -> None:
