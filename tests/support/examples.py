@@ -58,6 +58,19 @@ CALLS: tuple[tuple[str, str, Json], ...] = (
         "/v1/setup_intents/{setup_intent}/cancel",
         {"cancellation_reason": "abandoned"},
     ),
+    (
+        "POST",
+        "/v1/payment_method_configurations",
+        {"name": "The shop's", "card": {"display_preference": {"preference": "on"}}},
+    ),
+    (
+        "POST",
+        "/v1/payment_method_configurations/{payment_method_configuration}",
+        {"name": "The old shop's"},
+    ),
+    ("POST", "/v1/payment_method_domains", {"domain_name": "shop.example.com"}),
+    ("POST", "/v1/payment_method_domains/{payment_method_domain}", {"enabled": True}),
+    ("POST", "/v1/payment_method_domains/{payment_method_domain}/validate", {}),
     ("POST", "/v1/webhook_endpoints", _HOOK),
     ("POST", "/v1/webhook_endpoints/{webhook_endpoint}", {"description": "The shop's"}),
     ("POST", "/v1/webhook_endpoints/{webhook_endpoint}/roll_secret", {}),
@@ -83,6 +96,7 @@ CALLS: tuple[tuple[str, str, Json], ...] = (
         {**_ORDER, "capture_method": "manual", "confirm": True},
     ),
     ("POST", "/v1/charges/{charge}/capture", {"amount": 1500}),
+    ("POST", "/v1/charges", {"amount": 2000, "currency": "usd", "source": "tok_visa"}),
     ("POST", "/v1/payment_intents", _ORDER),
     (
         "POST",
@@ -210,11 +224,16 @@ class Hour:
         """Asks for everything that can be read: lists first, then what they name."""
         routes = {route.template: route for route in self.world.routes() if route.method == "GET"}
         for template in sorted(routes, key=lambda name: (name.count("{"), name)):
-            sent: Json = {"query": "created>0"} if template.endswith("/search") else {}
-            if "limit" in routes[template].model.model_fields:
+            fields = routes[template].model.model_fields
+            needed = (name for name, field in fields.items() if field.is_required())
+            sent: Json = {name: self._needed(name) for name in needed}
+            if "limit" in fields:
                 sent["limit"] = 1
             for path in self._paths(template.strip("/").split("/")):
                 self.send("GET", path, sent)
+
+    def _needed(self, name: str) -> str:
+        return "created>0" if name == "query" else self.made[name][0]
 
     def _paths(self, parts: list[str]) -> Iterator[str]:
         """Yields paths of a template: with the objects of the list that it goes on from."""
