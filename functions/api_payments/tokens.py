@@ -99,5 +99,3 @@ def require_no_token(params: CreatePaymentIntent) -> None:
 
 def _confirmation_token(params: Said) -> str | None:
     return None if isinstance(params, UpdatePaymentIntent) else params.confirmation_token
-
-
