@@ -155,6 +155,7 @@ class CreatePaymentIntent(_Details, _Confirming):
     confirmation_token: ObjectId | None = None
     customer: ObjectId | None = None
     payment_method: ObjectId | None = None
+    payment_method_configuration: ObjectId | None = None
     payment_method_data: PaymentMethodData | None = None
 
 

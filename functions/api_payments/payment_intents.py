@@ -37,6 +37,7 @@ from shared.domain.changes import Draft, change
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
+from shared.domain.method_configurations import KIND as CONFIGURATION
 from shared.domain.payment import Charge, Payment, PaymentStatus, unexpected_state
 from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
 from shared.domain.saga import CANCEL, CAPTURE, PAY
@@ -44,6 +45,7 @@ from shared.domain.search import PAYMENT_INTENTS
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import NoParams, PageParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
+from shared.edge.offers import configuration_id, offer
 from shared.edge.payments import find_payment, pick_payment, rendered_page, source
 from shared.edge.search import SearchParams, search_reply
 from shared.wire import payments as wire
@@ -100,7 +102,8 @@ class PaymentIntents:
         if made is None:
             require_customer(request.references, request.scope, params.customer)
         method = self._method(request, payment_id, request.references, params.payment_method)
-        created = _created_data(request, payment_id, method)
+        offered = None if made is not None else self._offer(request)
+        created = _created_data(request, payment_id, method, offered)
         require_room(created, bytes_max=DETAILS_BYTES_MAX)
         if not params.confirm:
             require_no_token(params)
@@ -298,6 +301,12 @@ class PaymentIntents:
         names = [name for name in (payment.customer, known) if name]
         return {**request.references, **self.documents.get_many(names)}
 
+    def _offer(self, request: Request[CreatePaymentIntent]) -> Mapping[str, Any] | None:
+        """Returns the configuration that says what the payment may be made with, if one does."""
+        params = request.params
+        named, automatic = params.payment_method_configuration, params.automatic_payment_methods
+        return offer(request, self.documents, named, automatic)
+
     def _created_ms(self, payment_id: str, scope: Scope) -> int | None:
         payment = find_payment(self.payments, payment_id, scope)
         return payment.created_ms if payment else None
@@ -322,7 +331,14 @@ class PaymentIntents:
 
 
 def _of_creation(params: CreatePaymentIntent, scope: Scope) -> Sequence[str | None]:
-    return params.customer, _unless_alias(params.payment_method), *tokens_of(params), scope.account
+    named, automatic = params.payment_method_configuration, params.automatic_payment_methods
+    return (
+        params.customer,
+        _unless_alias(params.payment_method),
+        *tokens_of(params),
+        configuration_id(named, automatic, scope),
+        scope.account,
+    )
 
 
 def _of_update(params: UpdatePaymentIntent, _scope: Scope) -> Sequence[str | None]:
@@ -349,7 +365,10 @@ def _made(
 
 
 def _created_data(
-    request: Request[CreatePaymentIntent], payment_id: str, method: PaymentMethodChoice | None
+    request: Request[CreatePaymentIntent],
+    payment_id: str,
+    method: PaymentMethodChoice | None,
+    offered: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     params = request.params
     automatic = params.automatic_payment_methods
@@ -360,6 +379,8 @@ def _created_data(
         "confirmation_method": params.confirmation_method,
         "automatic_payment_methods": automatic.model_dump() if automatic else None,
     }
+    if offered is not None:
+        details[CONFIGURATION] = offered
     if params.amount_details is not None:
         details[NAME] = amount_details(request, params.amount_details, {}, params.amount)
     return created_data(request, payment_id, method, params.capture_method, details)

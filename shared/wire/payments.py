@@ -58,7 +58,7 @@ def payment_intent(payment: Payment) -> Json:
         "on_behalf_of": None,
         "payment_details": None,
         "payment_method": payment.payment_method,
-        "payment_method_configuration_details": None,
+        "payment_method_configuration_details": details.get("payment_method_configuration"),
         "payment_method_options": {"card": _card_options()},
         "payment_method_types": list(payment.payment_method_types),
         "payment_record": None,

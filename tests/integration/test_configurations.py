@@ -6,11 +6,14 @@ import pytest
 from stripe import PaymentMethodConfiguration
 
 from shared.domain.documents import Document
+from shared.domain.idempotency import LEASE_MS
 from shared.domain.method_configurations import METHODS
+from tests.support.faults import crash_before
 from tests.support.shapes import fields_of
 from tests.support.world import Answer, Merchant, World
 
-PATH = "/v1/payment_method_configurations"
+PATH, PAYMENTS = "/v1/payment_method_configurations", "/v1/payment_intents"
+AUTOMATIC: Any = {"automatic_payment_methods": {"enabled": "true"}}
 OFF, ON = (
     {"display_preference": {"preference": "off"}},
     {"display_preference": {"preference": "on"}},
@@ -208,3 +211,97 @@ def test_first_change_of_the_default_configuration_by_two_at_once_counts_one(
     stored = world.documents.get(name)
     assert isinstance(stored, Document)
     assert (stored.version, stored.data["name"]) == (1, "Theirs")
+
+
+def ask(world: World, merchant: Merchant, key: str | None = None, **params: Any) -> Answer:
+    order = {"amount": 2000, "currency": "usd", **params}
+    return world.call("POST", PAYMENTS, order, merchant=merchant, key=key)
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_payment_with_automatic_methods_tells_which_configuration_offers_them(
+    world: World, merchant: Merchant, key: str | None
+) -> None:
+    # given
+    parent = default(world, merchant)["id"]
+    named = post(world, merchant, parent=parent)["id"]
+    # when
+    plain = ask(world, merchant)
+    automatic = ask(
+        world, merchant, key, **AUTOMATIC, payment_method="pm_card_visa", confirm="true"
+    )
+    by_name = ask(world, merchant, payment_method_configuration=named)
+    # then
+    told = [answer.body["payment_method_configuration_details"] for answer in (plain, automatic)]
+    assert told == [None, {"id": parent, "parent": None}]
+    assert automatic.body["status"] == "succeeded"
+    details = {"id": named, "parent": parent}
+    assert by_name.body["payment_method_configuration_details"] == details
+    found = world.call("GET", f"{PAYMENTS}/{by_name.body['id']}", merchant=merchant).body
+    assert found["payment_method_configuration_details"] == details
+
+
+def test_payment_that_no_method_is_offered_for_is_refused(world: World, merchant: Merchant) -> None:
+    # given
+    parent = default(world, merchant)["id"]
+    child = post(world, merchant, parent=parent)["id"]
+    on = post(world, merchant, parent=parent, card=ON)["id"]
+    # when
+    post(world, merchant, f"{PATH}/{parent}", card=OFF)
+    refused = ask(world, merchant, **AUTOMATIC)
+    of_child = ask(world, merchant, payment_method_configuration=child)
+    # then
+    assert (refused.status, refused.body["error"]["param"]) == (400, "automatic_payment_methods")
+    error = of_child.body["error"]
+    assert (of_child.status, error["param"]) == (400, "payment_method_configuration")
+    assert ask(world, merchant, payment_method_configuration=on).status == 200
+    assert ask(world, merchant, payment_method_types=["card"]).status == 200
+    assert len(world.database.payments) == 2
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"payment_method_types": ["card"]}, "parameters_exclusive"),
+        ({"allowed_payment_method_types": ["card"]}, "parameters_exclusive"),
+        ({"automatic_payment_methods": {"enabled": "false"}}, None),
+    ],
+)
+def test_configuration_that_nothing_is_left_to_is_refused(
+    world: World, merchant: Merchant, params: dict[str, Any], code: str | None
+) -> None:
+    named = post(world, merchant)["id"]
+    answer = ask(world, merchant, payment_method_configuration=named, **params)
+    assert (answer.status, answer.body["error"].get("code")) == (400, code)
+
+
+def test_configuration_that_is_not_the_merchants_or_not_active_offers_nothing(
+    world: World, merchant: Merchant
+) -> None:
+    # given
+    theirs = post(world, world.merchant("other"))["id"]
+    ended = post(world, merchant)["id"]
+    post(world, merchant, f"{PATH}/{ended}", active="false")
+    customer = world.call("POST", "/v1/customers", merchant=merchant).body["id"]
+    # then
+    for name in (theirs, ended, customer, "pmc_9"):
+        answer = ask(world, merchant, payment_method_configuration=name)
+        found = (answer.status, answer.body["error"]["param"])
+        assert found == (400, "payment_method_configuration"), name
+
+
+def test_payment_that_died_goes_on_though_nothing_is_offered_any_more(
+    world: World, merchant: Merchant
+) -> None:
+    # given
+    order = {**AUTOMATIC, "payment_method": "pm_card_visa", "confirm": "true"}
+    crash_before(world, "authorize_payment")
+    crash_before(world, "void_authorization")
+    assert ask(world, merchant, "k", **order).body["status"] == "processing"
+    # when
+    post(world, merchant, f"{PATH}/{default(world, merchant)['id']}", card=OFF)
+    world.clock.advance(LEASE_MS)
+    again = ask(world, merchant, "k", **order)
+    # then
+    assert (again.status, again.body["status"]) == (200, "succeeded")
+    assert again.body["payment_method_configuration_details"]["parent"] is None
