@@ -32,7 +32,9 @@ def is_unresolved(output: Mapping[str, Any]) -> bool:
 
     A metric filter counts these lines, and an alarm fires on the first.
     """
-    payment = output.get("payment")
+    payment, setup = output.get("payment"), output.get("setup")
+    if output["outcome"] == Outcome.DONE and setup is not None:
+        return bool(setup["is_open"])
     if output["outcome"] != Outcome.DONE or payment is None:
         return False
     # A refund that the provider accepted takes its time, and nobody need look after it.

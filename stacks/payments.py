@@ -166,7 +166,7 @@ class PaymentsStack(FarthingStack):
         """Counts the operations that a card network did not answer; see shared.observability."""
         pattern = logs.FilterPattern.boolean_value("$.unresolved", value=True)
         metric = line_metric(steps, UNRESOLVED_METRIC, pattern, Duration.minutes(1))
-        what = "A card network did not answer: look up the payments past their due date there."
+        what = "A card network did not answer: look up what is past its due date there."
         alarm_on(self, "Unresolved", metric, self._given.alarms, what)
 
     def _machines(self, steps: dict[str, FarthingFunction]) -> dict[str, SagaMachine]:

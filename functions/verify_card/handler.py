@@ -38,7 +38,7 @@ def run(
         ids = (state["setup_intent_id"], state["setup_attempt_id"], state["payment_method_id"])
         setup, _ = setups.load(documents, ids)
         if not setup.is_open:
-            return {"outcome": Outcome.DONE}
+            return _done(setup)
         if setup.due_at_ms > clock.now_ms():
             return _waiting(setup)
         word = _looked_up(setup, verifier)
@@ -52,7 +52,11 @@ def run(
 
     setup = setups.commit_open(documents, setup.names, decide)
     is_followed = setup.is_open and state["saga"] == LOOKUP.name
-    return _waiting(setup) if is_followed else {"outcome": Outcome.DONE}
+    return _waiting(setup) if is_followed else _done(setup)
+
+
+def _done(setup: Setup) -> dict[str, Any]:
+    return {"outcome": Outcome.DONE, "setup": {"is_open": setup.is_open}}
 
 
 def _waiting(setup: Setup) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Setup intents, setup attempts and mandates, through the API of one process."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,11 +10,11 @@ from shared.adapters.memory import MemoryDatabase
 from shared.domain.announcements import announce_document
 from shared.domain.documents import Document, DocumentWrite
 from shared.domain.sandbox_network import Operation
+from shared.edge.auth import key_record_id
 from shared.wire.events import event_write
 from tests.support.documents import audited
 from tests.support.faults import on_provider
 from tests.support.shapes import violations
-from tests.support.strangers import Platform, live_of
 from tests.support.world import CARD, Answer, Merchant, World
 
 PATH = "/v1/setup_intents"
@@ -465,23 +466,27 @@ def test_attempt_and_setup_are_expanded_into_each_other(world: World, merchant: 
     assert (inner["id"], inner["payment_method"]["object"]) == (made["id"], "payment_method")
 
 
-def test_live_key_cannot_confirm_where_no_live_card_is_taken() -> None:
+def test_live_key_cannot_confirm_where_no_live_card_is_taken(
+    world: World, merchant: Merchant
+) -> None:
     # given
-    platform = Platform()
-    live = live_of(platform, platform.merchant())
+    live = replace(merchant, secret_key="sk_live_one00000000")
+    facts = {"account": live.account, "livemode": True, "kind": "secret", "revoked": False}
+    key = {**facts, "home_region": "us-east-1", "expires_at_s": None}
     card = {"card": CARD, "customer": None, "billing_details": {}, "metadata": {}}
-    method = Document("pm_live", "payment_method", live.account, True, 1, 5, card)
-    platform.documents.commit([audited(method)])
-    setups = platform._setups_api()
+    name = key_record_id(live.secret_key)
+    world.documents.commit(
+        [
+            audited(Document(name, "api_key", live.account, True, 1, 0, key)),
+            audited(Document("pm_live", "payment_method", live.account, True, 1, 5, card)),
+        ]
+    )
     # when
-    order = {"payment_method": "pm_live"}
-    made = platform.ask(setups, "POST", PATH, order, live)
-    confirmed = platform.ask(setups, "POST", f"{PATH}/{made.body['id']}/confirm", {}, live)
+    made = post(world, live, PATH, payment_method="pm_live")
+    error = refused(world, live, f"{PATH}/{made['id']}/confirm")
     # then
-    assert made.status == 200
-    assert confirmed.body["error"]["code"] == "provider_unavailable"
-    named = platform.ask(setups, "POST", PATH, {"payment_method": "pm_card_visa"}, live)
-    assert named.body["error"]["param"] == "payment_method"
+    assert error["code"] == "provider_unavailable"
+    assert refused(world, live, PATH, payment_method="pm_card_visa")["param"] == "payment_method"
 
 
 def test_replayed_confirmation_is_answered_as_the_first(world: World, merchant: Merchant) -> None:

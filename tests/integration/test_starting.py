@@ -11,20 +11,29 @@ import pytest
 from moto import mock_aws
 
 from functions.api_payments import handler as api_payments
+from functions.api_setup_intents import handler as api_setup_intents
 from functions.authorize_payment import handler as authorize_payment
 from functions.capture_payment import handler as capture_payment
 from functions.refund_capture import handler as refund_capture
 from functions.release_funds import handler as release_funds
 from functions.reserve_funds import handler as reserve_funds
 from functions.resolve_payment import handler as resolve_payment
+from functions.verify_card import handler as verify_card
 from functions.void_authorization import handler as void_authorization
 from shared import bootstrap
 from shared.observability import logger
 from tests.support.aws import REGION, create_table
 from tests.support.composition import forget_composition
 
-STEPS = [authorize_payment, capture_payment, refund_capture, void_authorization]
-SIGNING = [*STEPS, api_payments, release_funds, reserve_funds, resolve_payment]
+STEPS = [authorize_payment, capture_payment, refund_capture, verify_card, void_authorization]
+SIGNING = [
+    *STEPS,
+    api_payments,
+    api_setup_intents,
+    release_funds,
+    reserve_funds,
+    resolve_payment,
+]
 SIGNS = ["GetItem", "GenerateDataKey", "PutItem"]
 HASH = "ab" * 32
 NAME, SECRET = "network", "sandbox-network-secret"

@@ -26,6 +26,13 @@ def test_step_that_ends_with_an_open_operation_is_unresolved(
     assert is_unresolved({"outcome": outcome, "payment": payment}) is expected
 
 
+@pytest.mark.parametrize("is_open", [True, False])
+def test_step_that_leaves_a_setup_open_is_unresolved(is_open: bool) -> None:
+    setup = {"is_open": is_open}
+    assert is_unresolved({"outcome": Outcome.DONE, "setup": setup}) is is_open
+    assert is_unresolved({"outcome": Outcome.WAITING, "setup": setup}) is False
+
+
 def test_step_without_a_payment_is_not_unresolved() -> None:
     assert is_unresolved({"outcome": Outcome.ALLOW}) is False
     assert is_unresolved({"outcome": Outcome.DONE, "payment": None}) is False
