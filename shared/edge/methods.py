@@ -20,6 +20,8 @@ from shared.wire import objects
 from shared.wire.errors import RequestError, missing_reference
 
 TOKEN_PARAM = "payment_method_data[card][token]"
+# What merchants call the sandbox's cards by where a token is wanted, such as tok_visa.
+_TOKEN_PREFIX = "tok_"
 _ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 _CONTACT = ("email", "name", "phone", "tax_id")
 
@@ -70,14 +72,15 @@ def new_method(
     token_id = sent.card.token
     token = request.references.get(token_id)
     details = billing_details_of(sent.billing_details)
+    used: tuple[Mapping[str, Any], ...] = ()
     if token is not None and _sees(request.scope, token, "token"):
-        free = is_unused(request, token, param)
+        if is_unused(request, token, param):
+            used = (used_up(request, token),)
         card = token.data["card"]
         details = filled_in(details, token.data["billing_details"])
-        used = (used_up(request, token),) if free else ()
     else:
-        card = _sandbox_card(request.scope, token_id, sandbox_cards)
-        used = ()
+        is_alias = token_id.startswith(_TOKEN_PREFIX)
+        card = _sandbox_card(request.scope, token_id, sandbox_cards) if is_alias else None
         if card is None:
             raise missing_reference("token", token_id, param)
     return NewMethod(

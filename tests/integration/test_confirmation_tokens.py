@@ -147,6 +147,11 @@ def test_confirmation_token_of_a_test_card_by_name(
             "resource_missing",
             "payment_method_data[card][token]",
         ),
+        (
+            {"payment_method_data": of_token("pm_card_visa")},
+            "resource_missing",
+            "payment_method_data[card][token]",
+        ),
         ({"payment_method_data": {"type": "card"}}, "parameter_missing", None),
         ({"payment_method_data": {"type": "card", "card": CARD}}, "card_data_refused", "card"),
         ({"payment_method_data": {"type": "alipay"}}, None, "payment_method_data[type]"),
