@@ -8,20 +8,18 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from functions.api_test_helpers import handler as api_test_helpers
-from shared.adapters.memory_provider import MemoryProvider
 from shared.domain.announcements import announce_document, announce_payment
 from shared.domain.documents import Document, Scope
-from shared.domain.sandbox_network import TransactionPage, transaction_to_json
-from shared.edge.api import Api, Route
+from shared.edge.api import Route
 from shared.edge.auth import key_record_id
 from shared.wire.events import event_write
 from tests.support.documents import audited
-from tests.support.world import CARD, Answer, Merchant, World
+from tests.support.published import Published
+from tests.support.world import CARD, Answer, Merchant
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 LIVE_SECRET = "sk_live_one00000000"
@@ -46,64 +44,13 @@ Params = dict[str, Any]
 State = dict[str, dict[Any, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """The network's record, as its twin in memory has it. Implements NetworkRecord."""
-
-    provider: MemoryProvider
-
-    def transactions(
-        self,
-        account: str,
-        payment_id: str | None = None,
-        limit: int = 10,
-        starting_after: str | None = None,
-    ) -> TransactionPage:
-        """Returns an account's transactions, newest first."""
-        found = [
-            transaction_to_json(transaction, transaction.created_ms)
-            for transaction in reversed(self.provider.transactions)
-            if transaction.merchant == account
-            and payment_id in {None, transaction.payment_intent}
-            and starting_after != transaction.id
-        ]
-        return TransactionPage(tuple(found[:limit]), len(found) > limit)
-
-
-class Platform(World):
-    """The platform in one process, with the API of every function that has operations."""
-
-    def apis(self) -> tuple[Api, ...]:
-        """Returns each API once."""
-        made = [make() for make in self._apis.values()]
-        record = _Record(self.provider)
-        helpers = api_test_helpers.build(self._ports(), record, self.documents, lambda: self)
-        return (*dict.fromkeys(made), helpers)
-
-    def operations(self) -> Iterator[tuple[Api, Route]]:
-        """Yields every operation with the API that has it."""
-        for api in self.apis():
-            for route in api.routes:
-                yield api, route
-
-    def ask(self, api: Api, method: str, path: str, params: Params, merchant: Merchant) -> Answer:
-        """Sends a request to an API, whatever its paths are routed to."""
-        self._answering = api
-        return self.call(method, path, params, merchant=merchant)
-
-    def api_of(self, path: str) -> Api:
-        """Returns the API that is asked."""
-        return self._answering
+class Platform(Published):
+    """The platform in one process, with all that is stored to be compared and put back."""
 
     def post(self, merchant: Merchant, path: str, **params: Any) -> dict[str, Any]:
         """Makes an object; the next one is a second newer."""
         self.clock.advance(1_000)
-        api = next(
-            api
-            for api, route in self.operations()
-            if route.method == "POST" and route.pattern.fullmatch(path)
-        )
-        answer = self.ask(api, "POST", path, params, merchant)
+        answer = self.call("POST", path, params, merchant=merchant)
         assert answer.status == 200, answer.text
         body: dict[str, Any] = answer.body
         return body
@@ -126,6 +73,16 @@ class Platform(World):
 
 def _grows(value: Any) -> bool:
     return isinstance(value, set | list)
+
+
+def belongings(state: State, merchant: Merchant) -> set[str]:
+    """Names the documents and payments that are a merchant's in test mode."""
+    stored = {**state["documents"], **state["payments"]}
+    return {
+        name
+        for name, item in stored.items()
+        if Scope(item.account, item.livemode) == merchant.scope
+    }
 
 
 def functions_with_operations() -> set[str]:
@@ -184,10 +141,10 @@ def settle_in(world: Platform, merchant: Merchant, mark: str) -> None:
 def _make_others(world: Platform, merchant: Merchant) -> None:
     """Makes an object of each further kind that takes no more than what all take."""
     own = own_ids(world, merchant, ids_of(world, merchant, merchant.scope))
-    for api, route in world.operations():
+    for route in world.routes():
         if route.method == "POST" and "{" not in route.template:
             world.clock.advance(1_000)
-            world.ask(api, "POST", route.template, required_params(route, own), merchant)
+            world.call("POST", route.template, required_params(route, own), merchant=merchant)
 
 
 def settle_in_live(world: Platform, merchant: Merchant, mark: str) -> None:
@@ -225,18 +182,17 @@ def ids_of(world: Platform, merchant: Merchant, scope: Scope) -> tuple[str, ...]
     parts += [refund.id for payment in payments for refund in payment.refunds]
     names = [payment.id for payment in payments]
     journals = [name for name in world.database.journals if name.partition("/")[0] in names]
-    lists = [
-        item["id"]
-        for api, route in world.operations()
-        if route.template == "/v1/balance_transactions"
-        for item in world.ask(api, "GET", route.template, {}, merchant).body["data"]
-    ]
-    return tuple(dict.fromkeys([*documents, *names, *parts, *lists, *journals]))
+    moved = world.call("GET", "/v1/balance_transactions", merchant=merchant).body["data"]
+    moves = [item["id"] for item in moved]
+    return tuple(dict.fromkeys([*documents, *names, *parts, *moves, *journals]))
 
 
-def one_of_each(ids: Sequence[str]) -> tuple[str, ...]:
-    """Chooses the newest id of each kind, journals left out."""
-    return tuple({name.partition("_")[0]: name for name in ids if "/" not in name}.values())
+def newest(ids: Sequence[str], count: int) -> tuple[str, ...]:
+    """Chooses some ids of each kind of object, and some journals'."""
+    kinds: dict[tuple[str, int], list[str]] = {}
+    for name in reversed(ids):
+        kinds.setdefault((name.partition("_")[0], name.count("/")), []).append(name)
+    return tuple(name for names in kinds.values() for name in names[:count])
 
 
 def nobodys(name: str) -> str:
@@ -272,14 +228,13 @@ def own_path(route: Route, own: Mapping[str, str]) -> str | None:
 def own_ids(world: Platform, merchant: Merchant, ids: Sequence[str]) -> Mapping[str, str]:
     """Returns an id that the merchant can read, by the beginning of the templates that take it."""
     found: dict[str, str] = {}
-    operations = sorted(world.operations(), key=lambda item: item[1].template.count("{"))
-    for api, route in operations:
+    for route in sorted(world.routes(), key=lambda route: route.template.count("{")):
         place = place_of(route)
         if route.method != "GET" or not place.endswith("{}") or place in found:
             continue
         for name in ids:
             paths = paths_to(route, name, found)
-            if any(_reads(world, api, path, merchant) for path in paths):
+            if any(world.call("GET", path, merchant=merchant).status == 200 for path in paths):
                 found[place] = name
                 break
     return found
@@ -288,10 +243,6 @@ def own_ids(world: Platform, merchant: Merchant, ids: Sequence[str]) -> Mapping[
 def place_of(route: Route) -> str:
     """Returns a route's template, whatever its placeholders are called."""
     return PLACEHOLDER.sub("{}", route.template)
-
-
-def _reads(world: Platform, api: Api, path: str, merchant: Merchant) -> bool:
-    return world.ask(api, "GET", path, {}, merchant).status == 200
 
 
 def _up_to(template: str, name: str) -> str:
