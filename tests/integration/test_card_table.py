@@ -165,11 +165,11 @@ def test_card_set_up_for_off_session_is_declined_on_session_without_a_challenge(
     assert (answer.status, answer.body["error"]["code"]) == (402, "authentication_required")
 
 
-def test_card_that_fails_later_attaches_and_then_declines_every_charge(
-    world: TellingWorld, merchant: Merchant
+@pytest.mark.parametrize("row", DECLINES, ids=named)
+def test_card_that_declines_attaches_and_declines_every_charge(
+    world: TellingWorld, merchant: Merchant, row: Row
 ) -> None:
     # given
-    row = next(row for row in DECLINES if row.number == "4000000000000341")
     method = typed(world, merchant, row)["id"]
     customer = world.call("POST", "/v1/customers", {}, merchant=merchant).body["id"]
     # when
