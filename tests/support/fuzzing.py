@@ -28,7 +28,9 @@ METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", 
 # A request that is as the document says may be refused for what it asks.
 REFUSALS = ("400", "401", "402", "403", "404", "409", "429")
 CALLS_KEPT_MAX = 100
-IDS_MAX = 8
+IDS_MAX = 20
+OPEN_TIMES = 5
+AMOUNTS = (100, 500, 2_000)
 KNOWN_PROBABILITY = 0.5
 QUERIES = ("created>0", "currency:'usd'", "email:'ada@example.com'", "metadata['order']:'6735'")
 
@@ -84,11 +86,14 @@ class Platform:
                     self.findings.served.add(f"{route.method} {route.template}")
         return answer.status, answer.headers, answer.text
 
-    def known(self) -> Iterator[tuple[str, list[str]]]:
-        """Yields ids by the parameter that takes them, the stranger's too."""
+    def known(self) -> Iterator[tuple[str, list[str | int]]]:
+        """Yields what parameters are likely to take, by their names: ids, the stranger's too."""
         mine, theirs = self.hour.newest, self.stranger.newest
         for kind, ids in self.hour.made.items():
-            yield kind, [*ids[-IDS_MAX:], theirs.get(kind, ids[0])]
+            test_cards = ["pm_card_visa"] if kind == "payment_method" else []
+            yield kind, [*ids[-IDS_MAX:], theirs.get(kind, ids[0]), *test_cards]
+        yield "amount", list(AMOUNTS)
+        yield "amount_to_capture", list(AMOUNTS)
         yield "account", [mine["ledger.account"], theirs["ledger.account"]]
         yield "number", [mine["ledger.checkpoint"]]
         journals = [hour.newest["ledger.journal"].split("/") for hour in (self.hour, self.stranger)]
@@ -125,7 +130,7 @@ def run(
     stranger.work()
     for one in (hour, stranger):
         one.read()
-        one.do(OPEN_CALLS)
+        one.do(OPEN_CALLS * OPEN_TIMES)
     platform = Platform(hour, stranger, Findings())
     # Schemathesis adds the links that it infers to what it is given.
     given = copy.deepcopy(doc) if doc else document()

@@ -14,7 +14,7 @@ from stripe._object_classes import OBJECT_CLASSES, get_object_class
 
 from shared.domain.idempotency import KEY_LENGTH_MAX
 from shared.edge.api import Route
-from shared.edge.expand import PATHS_MAX
+from shared.edge.expand import EXPANDABLE, PATHS_MAX
 from shared.edge.fields import (
     METADATA_KEY_LENGTH_MAX,
     METADATA_KEYS_MAX,
@@ -81,12 +81,6 @@ _IDEMPOTENCY_KEY: Json = {
     "in": "header",
     "description": "The same request with the same key is carried out once, within 24 hours.",
     "schema": {"type": "string", "maxLength": KEY_LENGTH_MAX},
-}
-_EXPAND: Json = {
-    "type": "array",
-    "items": {"type": "string", "minLength": 1, "maxLength": 500},
-    "maxItems": PATHS_MAX,
-    "description": "Paths of properties to show as objects, four levels deep at most.",
 }
 _DEEP: Json = {"style": "deepObject", "explode": True}
 _REPEATED: Json = {"style": "form", "explode": True}
@@ -165,7 +159,7 @@ def _class_named(name: str) -> type:
 
 
 def _operation(route: Route, schemas: Schemas, example: Example | None) -> Json:
-    properties, required = _properties(route.model)
+    properties, required = _properties(route)
     sends_body = route.method == "POST"
     parameters: list[Json] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -289,16 +283,29 @@ def _is_nested(part: Json) -> bool:
     return any(choice.get("type") == "object" for choice in part.get("anyOf", [part]))
 
 
-def _properties(model: type[Params]) -> tuple[dict[str, Json], list[str]]:
-    """Returns the schemas of a model's parameters, and the names of the required ones."""
+def _properties(route: Route) -> tuple[dict[str, Json], list[str]]:
+    """Returns the schemas of an operation's parameters, and the names of the required ones."""
+    model = route.model
     schema = model.model_json_schema()
     properties = dict(_parameters(model, schema, {model.__name__: model, **nested_models(model)}))
-    properties["expand"] = _EXPAND
+    if route.returns is not None:
+        properties["expand"] = _expand(route.returns, "data." if route.is_list else "")
     named = dict(_named(properties))
     required = [
         f"{name}[]" if f"{name}[]" in named else name for name in schema.get("required", [])
     ]
     return dict(sorted(named.items())), required
+
+
+def _expand(kind: str, prefix: str) -> Json:
+    paths = [f"{prefix}{name}" for name in EXPANDABLE[kind]]
+    return {
+        "type": "array",
+        "items": {"anyOf": [{"enum": paths}, {"type": "string", "minLength": 1}]},
+        "maxItems": PATHS_MAX,
+        "description": "Properties to show as objects in place of their ids, four levels deep at"
+        " most.",
+    }
 
 
 def _named(properties: dict[str, Json]) -> Iterator[tuple[str, Json]]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from functions.api_default import reference
+from functions.api_default.handler import handler
 from local.build import ROOT, VIEWER_FOLDER, VIEWER_PACKAGE
 from tests.support.api import http_event
 
@@ -49,6 +50,13 @@ def test_interface_is_answered_without_an_api_key_and_compressed() -> None:
     packed = base64.b64decode(answer["body"])
     assert len(packed) < 100_000
     assert json.loads(gzip.decompress(packed))["openapi"] == "3.1.0"
+
+
+def test_function_answers_the_interface_before_it_asks_for_a_key() -> None:
+    # when
+    answer = handler(http_event("GET", "/v1/openapi.json"), None)
+    # then
+    assert answer["statusCode"] == 200
 
 
 def test_interface_is_answered_as_it_is_to_who_cannot_unpack() -> None:
