@@ -44,6 +44,7 @@ class CreateSetupIntent(_Details):
     confirm: Boolean = False
     confirmation_token: ObjectId | None = None
     payment_method: ObjectId | None = None
+    payment_method_configuration: ObjectId | None = None
     payment_method_data: PaymentMethodData | None = None
     return_url: Text | None = None
     usage: Literal["off_session", "on_session"] = "off_session"

@@ -23,13 +23,15 @@ from functions.api_setup_intents.verification import Verification
 from shared.domain import setups
 from shared.domain.attachment import METHOD
 from shared.domain.audit_trail import created
-from shared.domain.documents import Document, DocumentWrite
+from shared.domain.documents import Document, DocumentWrite, Scope
 from shared.domain.errors import RejectedError
+from shared.domain.method_configurations import KIND as CONFIGURATION
 from shared.domain.ports import DocumentStore
 from shared.domain.setups import INTENT, Setup, SetupStatus
 from shared.edge.api import Api, Reply, Request
 from shared.edge.documents import ScopedDocuments
 from shared.edge.fields import NoParams, merge_metadata
+from shared.edge.offers import configuration_id, offer
 from shared.wire.errors import RequestError
 from shared.wire.setups import setup_intent
 
@@ -52,7 +54,7 @@ class SetupIntents:
     def register(self, api: Api) -> None:
         """Adds the operations to an API."""
         one = _URL + "/{id}"
-        api.post(_URL, CreateSetupIntent, returns=INTENT, references=tokens_of)(self.create)
+        api.post(_URL, CreateSetupIntent, returns=INTENT, references=_of_creation)(self.create)
         api.list(_URL, ListSetupIntents, returns=INTENT)(self.list)
         api.get(one, NoParams, returns=INTENT)(self.retrieve)
         api.post(one, UpdateSetupIntent, returns=INTENT, references=tokens_of)(self.update)
@@ -85,12 +87,18 @@ class SetupIntents:
             livemode=request.scope.livemode,
             version=1,
             created_ms=request.now_ms,
-            data=_created_data(request, intent_id, chosen),
+            data=_created_data(request, intent_id, chosen) | self._offered(request),
         )
         if params.confirm:
             return self._confirm(request, None, intent, chosen)
         write = created(intent, request.context, listed=setups.entries(intent))
         return self._commit(request, [write, *(chosen.writes if chosen else [])])
+
+    def _offered(self, request: Request[CreateSetupIntent]) -> dict[str, Any]:
+        """Returns the configuration that says what may be set up, if one does."""
+        params = request.params
+        named, automatic = params.payment_method_configuration, params.automatic_payment_methods
+        return {CONFIGURATION: offer(request, self.documents, named, automatic)}
 
     def confirm(self, request: Request[ConfirmSetupIntent]) -> Reply:
         """Confirms a setup: the customer agrees that the card is saved."""
@@ -261,6 +269,11 @@ class SetupIntents:
         reply = Reply(200, setup_intent(writes[0].document))
         self.documents.commit(writes, request.answered(reply))
         return reply
+
+
+def _of_creation(params: CreateSetupIntent, scope: Scope) -> Sequence[str | None]:
+    named, automatic = params.payment_method_configuration, params.automatic_payment_methods
+    return *tokens_of(params, scope), configuration_id(named, automatic, scope)
 
 
 def _created_data(

@@ -42,7 +42,7 @@ def setup_intent(document: Document) -> Json:
         "next_action": data.get("next_action"),
         "on_behalf_of": None,
         "payment_method": data["payment_method"],
-        "payment_method_configuration_details": None,
+        "payment_method_configuration_details": data.get("payment_method_configuration"),
         "payment_method_options": {
             "card": {
                 "mandate_options": None,

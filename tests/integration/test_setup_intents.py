@@ -398,6 +398,23 @@ def test_what_there_is_not_is_refused(world: World, merchant: Merchant) -> None:
     assert (mandate.status, mandate.body["error"]["param"]) == (404, "mandate")
 
 
+def test_configuration_says_what_may_be_set_up(world: World, merchant: Merchant) -> None:
+    # given
+    path, name = "/v1/payment_method_configurations", "payment_method_configuration"
+    on = post(world, merchant, path, name="on")["id"]
+    cards_off = {"card": {"display_preference": {"preference": "off"}}}
+    off = post(world, merchant, path, name="off", **cards_off)["id"]
+    # when
+    chosen = post(world, merchant, PATH, **{name: on})
+    automatic = post(world, merchant, PATH, automatic_payment_methods={"enabled": "true"})
+    # then
+    assert chosen[f"{name}_details"] == {"id": on, "parent": None}
+    assert automatic[f"{name}_details"]["id"].startswith("pmc_")
+    assert automatic["automatic_payment_methods"] == {"allow_redirects": "always", "enabled": True}
+    for wrong in (off, "pmc_0"):
+        assert refused(world, merchant, PATH, **{name: wrong})["param"] == name
+
+
 @pytest.mark.parametrize(
     "alias", ["pm_card_visa", "pm_card_threeDSecure2Required"], ids=["succeeded", "requires_action"]
 )
