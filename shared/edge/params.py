@@ -169,10 +169,21 @@ def _explain(
     if value == "" and kind not in {"stripe", "missing"}:
         return _EMPTY.format(param=param), "parameter_invalid_empty"
     words, code = _WORDS.get(kind, ("Invalid value", None))
-    expected = str(context.get("expected")).replace("'", "")
-    name = param.replace("]", "").rpartition("[")[2]
-    facts = {**context, "param": param, "name": name, "expected": expected}
+    expected = _listed(str(context.get("expected")))
+    facts = {**context, "param": param, "name": _short_name(param), "expected": expected}
     return words.format(**facts), context.get("code", code)
+
+
+def _listed(expected: str) -> str:
+    """Writes pydantic's "'a', 'b' or 'c'" as Stripe does: "a, b, or c"."""
+    listed = expected.replace("'", "")
+    return listed.replace(" or ", ", or ") if "," in listed else listed
+
+
+def _short_name(param: str) -> str:
+    """Returns the last key of a path, with its index where it is of a list."""
+    names = param.replace("]", "").split("[")
+    return f"{names[-2]}[{names[-1]}]" if names[-1].isdigit() and len(names) > 1 else names[-1]
 
 
 _EMPTY = (

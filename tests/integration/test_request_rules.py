@@ -136,6 +136,31 @@ def test_wrong_parameter_is_refused_and_named(
     assert answer.body["error"]["param"] == param
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "capture_method=later",
+            "Invalid capture_method: must be one of automatic, automatic_async, or manual",
+        ),
+        (
+            "confirmation_method=x",
+            "Invalid confirmation_method: must be one of automatic or manual",
+        ),
+        (
+            "payment_method_types[0]=ach",
+            "Invalid payment_method_types[0]: must be one of card",
+        ),
+    ],
+)
+def test_value_that_is_not_listed_is_refused_in_stripes_words(
+    world: Published, merchant: Merchant, body: str, message: str
+) -> None:
+    """Source: stripe-python issue 123, stripe-java issue 1314."""
+    answer = send(world, merchant, PAYMENTS, f"amount=10&currency=usd&{body}")
+    assert answer.body["error"]["message"] == message
+
+
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "ten", ""])
 def test_limit_out_of_range_is_refused_by_every_list(
     world: Published, merchant: Merchant, limit: str
