@@ -133,11 +133,16 @@ def show(payments: PaymentStore, payment: Payment) -> Json:
 
 
 def _provider(charge: Charge) -> Json:
+    # One more than have ended: it may be open.
+    increments = [f"{charge.id}_{number + 1}" for number in range(len(charge.increments) + 1)]
     return {
         "name": charge.provider,
         "charge": charge.id,
         "reference": charge.provider_reference,
-        "idempotency_keys": [idempotency_key(charge.id, name) for name in _CHARGE_OPERATIONS],
+        "idempotency_keys": [
+            *(idempotency_key(charge.id, name) for name in _CHARGE_OPERATIONS),
+            *(idempotency_key(name, "increment") for name in increments),
+        ],
     }
 
 

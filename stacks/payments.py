@@ -43,6 +43,7 @@ BOOK_STEPS = frozenset(
         "reserve_funds",
         "authorize_payment",
         "capture_payment",
+        "increment_authorization",
         "release_funds",
         "void_authorization",
         "refund_capture",
@@ -57,7 +58,9 @@ LIMITS_METRIC = "LimitsNotEnforced"
 # Steps whose transactions make payments, charges or refunds findable, and those that are a
 # request's first write, which claims its idempotency key.
 LISTING_STEPS = frozenset({"reserve_funds", "authorize_payment", "release_funds", RESOLVE_STEP})
-CLAIMING_STEPS = frozenset({"reserve_funds", "capture_payment", "void_authorization"})
+CLAIMING_STEPS = frozenset(
+    {"reserve_funds", "capture_payment", "increment_authorization", "void_authorization"}
+)
 VAULT_STEPS = frozenset({"authorize_payment", SETUP_STEP})
 # Steps that record an authorization, and attach a card that is to be saved with it.
 SAVING_STEPS = frozenset({"authorize_payment", RESOLVE_STEP})

@@ -188,6 +188,15 @@ class ConfirmPaymentIntent(_Confirming):
     shipping: Clearable[CarriedShipping] = None
 
 
+class IncrementAuthorization(Params):
+    """POST /v1/payment_intents/{intent}/increment_authorization."""
+
+    amount: Amount
+    description: Text | None = None
+    metadata: Metadata = Field(default_factory=dict)
+    statement_descriptor: Descriptor | None = None
+
+
 class CapturePaymentIntent(Params):
     """POST /v1/payment_intents/{intent}/capture."""
 

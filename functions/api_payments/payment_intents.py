@@ -10,6 +10,7 @@ from functions.api_payments.models import (
     CapturePaymentIntent,
     ConfirmPaymentIntent,
     CreatePaymentIntent,
+    IncrementAuthorization,
     ListPaymentIntents,
     UpdatePaymentIntent,
     details_of,
@@ -40,7 +41,7 @@ from shared.domain.events import EventType
 from shared.domain.method_configurations import KIND as CONFIGURATION
 from shared.domain.payment import Charge, Payment, PaymentStatus, unexpected_state
 from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
-from shared.domain.saga import CANCEL, CAPTURE, PAY
+from shared.domain.saga import CANCEL, CAPTURE, INCREMENT, PAY
 from shared.domain.search import PAYMENT_INTENTS
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import NoParams, PageParams, merge_metadata
@@ -51,6 +52,7 @@ from shared.edge.search import SearchParams, search_reply
 from shared.wire import payments as wire
 from shared.wire.errors import error_body, missing_reference, no_such
 
+_DESCRIPTOR = "statement_descriptor"
 _EDITABLE = {
     PaymentStatus.REQUIRES_PAYMENT_METHOD,
     PaymentStatus.REQUIRES_CONFIRMATION,
@@ -88,6 +90,9 @@ class PaymentIntents:
             returns=kind,
             references=_of_confirmation,
         )(self.confirm)
+        api.post(path + "/{id}/increment_authorization", IncrementAuthorization, returns=kind)(
+            self.increment
+        )
         api.post(path + "/{id}/capture", CapturePaymentIntent, returns=kind)(self.capture)
         api.list(path + "/{id}/amount_details_line_items", PageParams)(self.line_items)
         api.post(path + "/{id}/cancel", CancelPaymentIntent, returns=kind)(self.cancel)
@@ -259,12 +264,29 @@ class PaymentIntents:
             ),
         )
 
+    def increment(self, request: Request[IncrementAuthorization]) -> Reply:
+        """Has more reserved for a payment that waits for its capture."""
+        payment = self._load(request)
+        details = _details_changed(request.params, payment.details, "description", _DESCRIPTOR)
+        order = {
+            "before": payment.to_dict(),
+            "amount_minor": request.params.amount,
+            "update": {"details": details} if details else {},
+        }
+        if details:
+            require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
+        key = request.claim.use if request.claim is not None else None
+        return self.sagas.run(
+            INCREMENT, request, payment.id, order, lambda after: _incremented(after, key)
+        )
+
     def capture(self, request: Request[CapturePaymentIntent]) -> Reply:
         """Captures an authorized payment, in full or in part."""
         payment = self._load(request)
         amount_minor = request.params.amount_to_capture
         parts = _parts(request, payment, amount_minor or payment.amount_minor)
-        details = {**details_captured(request.params, payment.details), **parts}
+        names = (_DESCRIPTOR, f"{_DESCRIPTOR}_suffix")
+        details = {**_details_changed(request.params, payment.details, *names), **parts}
         order = {
             "before": payment.to_dict(),
             "amount_minor": amount_minor,
@@ -411,10 +433,11 @@ def details_sent(params: ConfirmPaymentIntent) -> dict[str, Any]:
     return {name: sent[name] for name in names if name in sent}
 
 
-def details_captured(params: CapturePaymentIntent, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the details that a capture changes."""
+def _details_changed(
+    params: CapturePaymentIntent | IncrementAuthorization, stored: Mapping[str, Any], *names: str
+) -> dict[str, Any]:
+    """Returns the details of these names, and the metadata, that a request changes."""
     sent = params.sent()
-    names = ("statement_descriptor", "statement_descriptor_suffix")
     details = {name: sent[name] for name in names if name in sent}
     if "metadata" in sent:
         details["metadata"] = merge_metadata(stored.get("metadata") or {}, params.metadata)
@@ -452,6 +475,15 @@ def _answer(payment: Payment, request: Request[Any]) -> Reply:
         return _state(payment)
     body = wire.payment_intent(payment)
     return _declined(body, body["last_payment_error"])
+
+
+def _incremented(payment: Payment, operation_key: str | None) -> Reply:
+    """Answers an increment; with 402 where the issuer declined it, and nothing has changed."""
+    charge = payment.latest_charge
+    made = charge.increment(operation_key)
+    if payment.pending is not None or made is None or made.failure is None:
+        return _state(payment)
+    return _declined(wire.payment_intent(payment), {**made.failure, "charge": charge.id})
 
 
 def _declined(body: Mapping[str, Any], error: Mapping[str, Any]) -> Reply:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.domain import authorization, cancellation, capture, refund
+from shared.domain import authorization, cancellation, capture, increment, refund
 from shared.domain.changes import Context, PaymentChange
 from shared.domain.errors import ProviderUnavailableError, UnknownOutcomeError
+from shared.domain.increment import increment_name
 from shared.domain.look_up import LookUpOnly
 from shared.domain.payment import OperationKind, Payment, PendingOperation, Refund
 from shared.domain.ports import CardProvider, Clock, DocumentStore, PaymentStore
@@ -97,6 +98,7 @@ class Resolver:
             return payment
         ask = {
             OperationKind.AUTHORIZATION: self._authorization,
+            OperationKind.INCREMENT: self._increment,
             OperationKind.CAPTURE: self._capture,
             OperationKind.CANCELLATION: self._cancellation,
             OperationKind.REVERSAL: self._reversal,
@@ -129,6 +131,12 @@ class Resolver:
             return saved(made, now, answer, self.documents, context)
 
         return decide
+
+    def _increment(self, payment: Payment, pending: PendingOperation, desk: CardProvider) -> Decide:
+        charge = payment.latest_charge
+        key = idempotency_key(increment_name(charge), "increment")
+        answer = desk.increment(charge.id, pending.amount_minor, key)
+        return lambda now: increment.record_answer(now, answer, self._context())
 
     def _capture(self, payment: Payment, pending: PendingOperation, desk: CardProvider) -> Decide:
         charge = payment.latest_charge

@@ -107,14 +107,14 @@ def verification_of(body: Mapping[str, Any], key: str) -> VerificationRequest:
 def follow_up_of(
     operation: Operation, reference: str, body: Mapping[str, Any], key: str
 ) -> FollowUp:
-    """Reads a request for a capture, void or refund.
+    """Reads a request for an increment, capture, void or refund.
 
     Raises: BadRequestError.
     """
     if operation is Operation.VOID:
         _only(body, set())
         return FollowUp(operation, reference, key)
-    if operation is Operation.CAPTURE:
+    if operation in {Operation.INCREMENT, Operation.CAPTURE}:
         _only(body, {"amount"})
         return FollowUp(operation, reference, key, _amount(body))
     _only(body, {"amount", "refund"})

@@ -42,6 +42,7 @@ ATTEMPTS_MAX = 8
 NOTICE_DELAY_S = REFUND_ENDS_AFTER_MS // 1000 + 1
 
 _FOLLOW_UPS = {
+    "increments": Operation.INCREMENT,
     "captures": Operation.CAPTURE,
     "voids": Operation.VOID,
     "refunds": Operation.REFUND,
@@ -49,7 +50,11 @@ _FOLLOW_UPS = {
 _ROUTES = (
     ("POST", re.compile(r"/v1/authorizations"), "authorize"),
     ("GET", re.compile(r"/v1/authorizations/([^/]+)"), "look_up"),
-    ("POST", re.compile(r"/v1/authorizations/([^/]+)/(captures|voids|refunds)"), "follow_up"),
+    (
+        "POST",
+        re.compile(r"/v1/authorizations/([^/]+)/(increments|captures|voids|refunds)"),
+        "follow_up",
+    ),
     ("POST", re.compile(r"/v1/verifications"), "verify"),
     ("GET", re.compile(r"/v1/operations"), "find"),
     ("GET", re.compile(r"/v1/transactions"), "list"),

@@ -61,6 +61,10 @@ class MemoryProvider:
         """Asks the issuer about a card, without money."""
         return self._run(request)
 
+    def increment(self, reference: str, more_minor: int, idempotency_key: str) -> ProviderAnswer:
+        """Reserves more money beside what is reserved."""
+        return self._run(FollowUp(Operation.INCREMENT, reference, idempotency_key, more_minor))
+
     def capture(self, reference: str, amount_minor: int, idempotency_key: str) -> ProviderAnswer:
         """Takes reserved money; the rest of the reservation is given back."""
         return self._run(FollowUp(Operation.CAPTURE, reference, idempotency_key, amount_minor))

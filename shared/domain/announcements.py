@@ -34,6 +34,8 @@ SILENT = frozenset(
         EventType.OPERATION_TAKEN_OVER,
         EventType.CAPTURE_REQUESTED,
         EventType.CAPTURE_REFUSED,
+        EventType.INCREMENT_REQUESTED,
+        EventType.INCREMENT_REFUSED,
         EventType.CANCELLATION_REQUESTED,
         EventType.CANCELLATION_REFUSED,
         EventType.REVERSAL_REQUESTED,
@@ -190,6 +192,8 @@ def _status_event(before: Payment | None, after: Payment) -> str | None:
     was = before.status if before else None
     if after.status is PaymentStatus.REQUIRES_PAYMENT_METHOD:
         return "payment_failed" if _failed_now(before, after) else None
+    if before is not None and after.amount_capturable_minor > before.amount_capturable_minor > 0:
+        return "amount_capturable_updated"
     return None if was is after.status else _STATUS_EVENTS.get(after.status)
 
 

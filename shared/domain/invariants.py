@@ -17,7 +17,14 @@ from shared.domain.changes import replay
 from shared.domain.errors import InvariantError
 from shared.domain.events import Event
 from shared.domain.ledger import REVERSAL, Journal, Layer, Posting, opposite
-from shared.domain.payment import ChargeStatus, Payment, PaymentStatus, RefundStatus, rebuild
+from shared.domain.payment import (
+    ChargeStatus,
+    OperationKind,
+    Payment,
+    PaymentStatus,
+    RefundStatus,
+    rebuild,
+)
 from shared.domain.sandbox_network import Operation
 
 # A due date is looked after within seconds; an hour later nobody will.
@@ -81,7 +88,8 @@ class PaymentFacts:
 
     Args: is_pending: whether an operation is at the provider. charges: oldest first. due_dates:
     of everything that is open, None for what waits for a person; or None when not seen, like
-    fees_minor (the platform's) and is_settled.
+    fees_minor (the platform's) and is_settled. incrementing_minor: that an open operation asks to
+    reserve beyond the amount.
     """
 
     id: str
@@ -97,6 +105,7 @@ class PaymentFacts:
     due_dates: tuple[int | None, ...] | None = None
     fees_minor: int | None = None
     is_settled: bool | None = None
+    incrementing_minor: int = 0
 
     @classmethod
     def of(cls, payment: Payment) -> "PaymentFacts":
@@ -120,6 +129,7 @@ class PaymentFacts:
             due_dates=tuple(payment.open_dates.values()),
             fees_minor=sum(charge.platform_fee_minor for charge in payment.charges),
             is_settled=payment.settled,
+            incrementing_minor=_incrementing(payment),
         )
 
     def refunded_minor(self, *statuses: RefundStatus, charge_id: str | None = None) -> int:
@@ -129,6 +139,12 @@ class PaymentFacts:
             for refund in self.refunds
             if refund.status in statuses and charge_id in {None, refund.charge_id}
         )
+
+
+def _incrementing(payment: Payment) -> int:
+    pending = payment.pending
+    is_asked = pending is not None and pending.kind is OperationKind.INCREMENT
+    return pending.amount_minor if pending and is_asked else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,7 +479,7 @@ class _Moved:
         sums: Counter[Operation] = Counter()
         for movement in movements:
             sums[movement.operation] += movement.amount_minor
-        authorized = sums[Operation.AUTHORIZATION]
+        authorized = sums[Operation.AUTHORIZATION] + sums[Operation.INCREMENT]
         taken = sums[Operation.SALE] + sums[Operation.CAPTURE] - sums[Operation.REFUND]
         unfounded = max(0, sums[Operation.CAPTURE] - authorized)
         if not authorized:
@@ -523,7 +539,7 @@ def _due(payment: PaymentFacts, charge: ChargeFacts) -> tuple[range, range]:
     is_latest = charge is payment.charges[-1]
     if payment.is_pending and is_latest:
         # Its outcome is not recorded yet.
-        any_part = range(charge.amount_minor + 1)
+        any_part = range(charge.amount_minor + payment.incrementing_minor + 1)
         return any_part, any_part
     gone = payment.refunded_minor(RefundStatus.SUCCEEDED, charge_id=charge.id)
     going = payment.refunded_minor(RefundStatus.PENDING, charge_id=charge.id)
@@ -545,6 +561,8 @@ def _one_effect(seen: Observation) -> Iterable[str] | None:
     done = Counter(
         ("authorization" if m.operation in begins else str(m.operation), m.refund or m.reference)
         for m in seen.network
+        # An authorization may be incremented more than once, each time under a key of its own.
+        if m.operation is not Operation.INCREMENT
     )
     return [
         *(f"{key} had {count} effects" for key, count in asked_for.items() if count > 1),

@@ -21,6 +21,10 @@ class LookUpOnly:
         """Looks up an authorization or sale."""
         return self._found(request.idempotency_key)
 
+    def increment(self, reference: str, more_minor: int, idempotency_key: str) -> ProviderAnswer:
+        """Looks up an increment."""
+        return self._found(idempotency_key)
+
     def capture(self, reference: str, amount_minor: int, idempotency_key: str) -> ProviderAnswer:
         """Looks up a capture."""
         return self._found(idempotency_key)

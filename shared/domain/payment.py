@@ -44,8 +44,22 @@ class OperationKind(StrEnum):
 
     AUTHORIZATION = "authorization"
     CAPTURE = "capture"
+    INCREMENT = "increment"
     CANCELLATION = "cancellation"
     REVERSAL = "reversal"
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """An ended attempt to reserve more of a charge's authorization.
+
+    Args: amount_minor: beyond what was reserved before. operation_key: as in Charge. failure:
+    {"code", "decline_code", "message"}, None where it was reserved.
+    """
+
+    amount_minor: int
+    operation_key: str | None
+    failure: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +69,8 @@ class Charge:
     Args: operation_key: hash of the idempotency key that asked for it, so that a retry finds it.
     failure: {"code", "decline_code", "message"} or None. risk: {"level", "score", "blocked"}.
     capture_before_ms: when an authorization that the merchant captures expires. details: what the
-    merchant says about this charge alone; it stands before the payment's details.
+    merchant says about this charge alone; it stands before the payment's details. increments: of
+    its authorization, oldest first.
     """
 
     id: str
@@ -79,6 +94,12 @@ class Charge:
     platform_fee_minor: int = 0
     capture_before_ms: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    increments: tuple[Increment, ...] = ()
+
+    def increment(self, operation_key: str | None) -> Increment | None:
+        """Finds the newest increment that was asked for under that key."""
+        asked = (each for each in reversed(self.increments) if each.operation_key == operation_key)
+        return next(asked, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +241,10 @@ class Payment:
         """Tells whether an operation was asked for under that key before."""
         if operation_key is None:
             return False
-        charged = any(charge.operation_key == operation_key for charge in self.charges)
+        charged = any(
+            charge.operation_key == operation_key or charge.increment(operation_key) is not None
+            for charge in self.charges
+        )
         is_last = self.last_operation_key == operation_key
         return is_last or charged or operation_key in self.challenged_keys
 
@@ -303,7 +327,9 @@ def _pending_of(data: Mapping[str, Any]) -> PendingOperation:
 
 def _charge_of(data: Mapping[str, Any]) -> Charge:
     card, status = CardSummary.of(data["card"]), ChargeStatus(data["status"])
-    return Charge(**{**data, "card": card, "status": status})
+    # Charges of older snapshots have none.
+    increments = tuple(Increment(**increment) for increment in data.get("increments", ()))
+    return Charge(**{**data, "card": card, "status": status, "increments": increments})
 
 
 def _refund_of(data: Mapping[str, Any]) -> Refund:
@@ -549,6 +575,29 @@ def _captured(payment: Payment, data: Data, _: Event) -> Payment:
     )
 
 
+def _incremented(payment: Payment, data: Data, _: Event) -> Payment:
+    more = data["amount_minor"]
+    grown = _with_increment(payment, None)
+    return replace(
+        _with_charge(grown, amount_minor=grown.latest_charge.amount_minor + more),
+        amount_minor=payment.amount_minor + more,
+        amount_capturable_minor=payment.amount_capturable_minor + more,
+    )
+
+
+def _not_incremented(payment: Payment, data: Data, _: Event) -> Payment:
+    return _with_increment(payment, data["failure"])
+
+
+def _with_increment(payment: Payment, failure: Mapping[str, Any] | None) -> Payment:
+    pending = payment.pending
+    if pending is None:
+        raise InvariantError(f"{payment.id} has no increment in progress")
+    ended = Increment(pending.amount_minor, pending.operation_key, failure)
+    made = _with_charge(payment, increments=(*payment.latest_charge.increments, ended))
+    return replace(made, pending=None)
+
+
 def _charge_updated(payment: Payment, data: Data, _: Event) -> Payment:
     charges = tuple(
         replace(charge, details={**charge.details, **data["details"]})
@@ -640,6 +689,9 @@ _APPLY: Mapping[EventType, Callable[[Payment, Data, Event], Payment]] = {
     EventType.CAPTURE_REFUSED: _refused,
     EventType.PAYMENT_CAPTURED: _captured,
     EventType.CHARGE_UPDATED: _charge_updated,
+    EventType.INCREMENT_REQUESTED: _requested(OperationKind.INCREMENT),
+    EventType.INCREMENT_REFUSED: _not_incremented,
+    EventType.AUTHORIZATION_INCREMENTED: _incremented,
     EventType.CANCELLATION_REQUESTED: _requested(OperationKind.CANCELLATION),
     EventType.CANCELLATION_REFUSED: _refused,
     EventType.REVERSAL_REQUESTED: _requested(OperationKind.REVERSAL),

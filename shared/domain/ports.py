@@ -259,6 +259,9 @@ class CardProvider(Protocol):
     def authorize(self, request: AuthorizationRequest) -> ProviderAnswer:
         """Reserves money, or takes it when `request.capture`."""
 
+    def increment(self, reference: str, more_minor: int, idempotency_key: str) -> ProviderAnswer:
+        """Reserves more money beside what is reserved."""
+
     def capture(self, reference: str, amount_minor: int, idempotency_key: str) -> ProviderAnswer:
         """Takes reserved money; the rest of the reservation is given back."""
 

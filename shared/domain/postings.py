@@ -46,6 +46,8 @@ _FX, _SUSPENSE = accounts.FX_POSITION, accounts.SUSPENSE
 TEMPLATES: Mapping[str, tuple[Leg, ...]] = {
     # Authorization. A hold is expected money: it has no posted balance.
     "hold": (Leg(_RECEIVABLE, _PENDING, "amount", Layer.PENDING),),
+    # More of an authorization that stands.
+    "hold_increment": (Leg(_RECEIVABLE, _PENDING, "amount", Layer.PENDING),),
     "release": (Leg(_PENDING, _RECEIVABLE, "amount", Layer.PENDING),),
     # A capture ends the whole hold: what is captured is posted, what is not is given back.
     "capture": (
@@ -339,6 +341,9 @@ _RULES: Mapping[EventType, _Rule] = {
     ),
     EventType.PAYMENT_DECLINED: _Rule(
         _always("release"), _whole, reason=lambda _payment, data: data["failure"]["code"]
+    ),
+    EventType.AUTHORIZATION_INCREMENTED: _Rule(
+        _always("hold_increment"), _requested, "increment_id"
     ),
     EventType.PAYMENT_CAPTURED: _Rule(_always("capture", "fee"), _captured),
     EventType.PAYMENT_CANCELED: _Rule(

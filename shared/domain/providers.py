@@ -94,7 +94,7 @@ class ProviderAnswer:
 def idempotency_key(reference: str, operation: str) -> str:
     """Names an operation for the provider, without region, send attempt or clock.
 
-    Args: reference: id of the charge, refund or setup attempt. operation: "sale",
-    "authorization", "capture", "void", "refund" or "verification".
+    Args: reference: id of the charge, increment, refund or setup attempt. operation: "sale",
+    "authorization", "increment", "capture", "void", "refund" or "verification".
     """
     return f"{reference}/{operation}"

@@ -132,6 +132,11 @@ CAPTURE = Saga(
     stages=((Step("capture_payment", timeout_s=_PROVIDER_TIMEOUT_S, asks_provider=True),),),
 )
 
+INCREMENT = Saga(
+    "increment",
+    stages=((Step("increment_authorization", timeout_s=_PROVIDER_TIMEOUT_S, asks_provider=True),),),
+)
+
 CANCEL = Saga(
     "cancel",
     stages=(
@@ -194,7 +199,7 @@ LOOKUP = Saga(
 )
 
 SAGAS: Mapping[str, Saga] = {
-    saga.name: saga for saga in (PAY, CAPTURE, CANCEL, REFUND, RESOLVE, SETUP, LOOKUP)
+    saga.name: saga for saga in (PAY, INCREMENT, CAPTURE, CANCEL, REFUND, RESOLVE, SETUP, LOOKUP)
 }
 
 # Runs off the stream after the answer; it is a step of the payment, not of the request.

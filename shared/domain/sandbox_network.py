@@ -52,6 +52,9 @@ DUPLICATE = Decline(
 VOIDED_BEFORE = Decline(
     "card_declined", "generic_decline", "The authorization was voided before it arrived."
 )
+# An issuer does not let an authorization grow at will: at once by no more than so many times it.
+_GROWTH_MAX = 4
+GROWN_TOO_MUCH = Decline("card_declined", "insufficient_funds", "Your card has insufficient funds.")
 LIVE_CARD_OUTCOME = "live_card"
 VOIDED = "voided"
 # A bank takes days for what the sandbox shows at once.
@@ -63,6 +66,7 @@ class Operation(StrEnum):
 
     AUTHORIZATION = "authorization"
     SALE = "sale"
+    INCREMENT = "increment"
     CAPTURE = "capture"
     REFUND = "refund"
     VERIFICATION = "verification"
@@ -71,9 +75,10 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """Asks to change an authorization: capture, void or refund.
+    """Asks to change an authorization: increment, capture, void or refund.
 
-    Args: amount_minor: 1 or more; None for a void. refund_id: of a refund only.
+    Args: amount_minor: 1 or more, of an increment what it adds; None for a void. refund_id: of a
+    refund only.
     """
 
     operation: Operation
@@ -322,6 +327,8 @@ def _decided(state: Authorization | None, command: Command, now_ms: int) -> Deci
     if isinstance(command, VerificationRequest):
         # Of a verification the answer alone is remembered: it has no effect to be undone.
         return Decision(_verdict(None, by_number(command.card.number), command, now_ms))
+    if command.operation is Operation.INCREMENT:
+        return _increment(state, command, now_ms)
     if command.operation is Operation.CAPTURE:
         return _capture(state, command, now_ms)
     if command.operation is Operation.REFUND:
@@ -463,6 +470,19 @@ def _outcome_name(card: SandboxCard | None) -> str:
 def _digits(purpose: str, reference: str, length: int) -> str:
     digest = hashlib.sha256(f"{purpose}:{reference}".encode()).digest()
     return f"{int.from_bytes(digest, 'big') % 10**length:0{length}d}"
+
+
+def _increment(state: Authorization | None, command: FollowUp, now_ms: int) -> Decision:
+    amount = command.amount_minor or 0
+    if state is None or state.status != ProviderStatus.APPROVED or state.captured_minor:
+        return _refused(command, now_ms, "There is no open authorization of this reference.")
+    if amount > _GROWTH_MAX * state.authorized_minor:
+        reference = transaction_id(command.idempotency_key, now_ms)
+        return Decision(_declined(reference, GROWN_TOO_MUCH))
+    grown = replace(
+        state, version=state.version + 1, authorized_minor=state.authorized_minor + amount
+    )
+    return _approved(command, grown, amount, now_ms)
 
 
 def _capture(state: Authorization | None, command: FollowUp, now_ms: int) -> Decision:

@@ -222,7 +222,7 @@ def charge(payment: Payment, attempt: Charge) -> Json:
         "paid": attempt.status is ChargeStatus.SUCCEEDED,
         "payment_intent": payment.id,
         "payment_method": attempt.payment_method,
-        "payment_method_details": {"card": _charge_card(attempt), "type": "card"},
+        "payment_method_details": {"card": _charge_card(payment, attempt), "type": "card"},
         "presentment_details": None,
         "radar_options": {"session": None},
         "receipt_email": details.get("receipt_email"),
@@ -272,7 +272,8 @@ def _outcome(attempt: Charge) -> Json | None:
     }
 
 
-def _charge_card(attempt: Charge) -> Json:
+def _charge_card(payment: Payment, attempt: Charge) -> Json:
+    is_held = payment.amount_capturable_minor > 0 and attempt.id == payment.latest_charge.id
     card, checks = attempt.card, attempt.checks or {}
     approved = attempt.status is ChargeStatus.SUCCEEDED
     return {
@@ -296,7 +297,9 @@ def _charge_card(attempt: Charge) -> Json:
         "fingerprint": card.fingerprint,
         "funding": card.funding,
         "iin": None,
-        "incremental_authorization": {"status": "unavailable"},
+        "incremental_authorization": {
+            "status": "available" if is_held and not payment.is_automatic else "unavailable"
+        },
         "installments": None,
         "issuer": None,
         "last4": card.last4,

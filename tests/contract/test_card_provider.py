@@ -173,6 +173,33 @@ def test_capture_takes_a_part_once(provider: CardProvider) -> None:
     assert provider.capture("ch_1", 100, "another").status is ProviderStatus.REFUSED
 
 
+def test_increment_reserves_more_once(provider: CardProvider) -> None:
+    provider.authorize(HOLD)
+    answer = provider.increment("ch_1", 500, "ch_1_1/increment")
+    again = provider.increment("ch_1", 500, "ch_1_1/increment")
+    assert answer.status is ProviderStatus.APPROVED
+    assert again == answer == provider.find("ch_1_1/increment")
+    assert provider.capture("ch_1", 2001, "another").status is ProviderStatus.REFUSED
+    assert provider.capture("ch_1", 2000, "ch_1/capture").status is ProviderStatus.APPROVED
+
+
+def test_increment_of_what_is_not_open_is_refused(provider: CardProvider) -> None:
+    assert provider.increment("ch_0", 1, "ch_0_1/increment").status is ProviderStatus.REFUSED
+    provider.authorize(HOLD)
+    provider.capture("ch_1", 100, "ch_1/capture")
+    assert provider.increment("ch_1", 1, "ch_1_1/increment").status is ProviderStatus.REFUSED
+
+
+def test_increment_beyond_what_an_issuer_lets_grow_is_declined_and_changes_nothing(
+    provider: CardProvider,
+) -> None:
+    provider.authorize(HOLD)
+    answer = provider.increment("ch_1", 4 * 1500 + 1, "ch_1_1/increment")
+    assert (answer.status, answer.code) == (ProviderStatus.DECLINED, "card_declined")
+    assert provider.capture("ch_1", 1501, "ch_1/capture").status is ProviderStatus.REFUSED
+    assert provider.increment("ch_1", 4 * 1500, "ch_1_2/increment").code is None
+
+
 @pytest.mark.parametrize("amount", [1501, 99_999_999])
 def test_capture_above_the_authorization_is_refused(provider: CardProvider, amount: int) -> None:
     provider.authorize(HOLD)

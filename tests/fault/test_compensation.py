@@ -12,7 +12,7 @@ import pytest
 from shared.domain.errors import ProviderUnavailableError, UnknownOutcomeError
 from shared.domain.idempotency import LEASE_MS, RETENTION_S
 from shared.domain.payment import Payment, RefundStatus
-from shared.domain.saga import CANCEL, CAPTURE, PAY, REFUND, SAGAS, SETUP
+from shared.domain.saga import CANCEL, CAPTURE, INCREMENT, PAY, REFUND, SAGAS, SETUP
 from shared.domain.sandbox_network import Command, Operation, operation_of
 from tests.support.faults import (
     CrashError,
@@ -79,6 +79,7 @@ FAILED = (402, "processing_error")
 LOST = (500, None)
 PAID = (200, "succeeded")
 OPEN = (200, "processing")
+HELD = (200, "requires_capture")
 
 CASES = [
     # A payment by one sale call.
@@ -125,6 +126,13 @@ CASES = [
     Case("capture", "capture_payment", "dies_after_effect", (), OPEN, PAID),
     Case("capture", "capture_payment", "unavailable", (), FAILED),
     Case("capture", "capture_payment", "times_out", (), OPEN, PAID),
+    # An increment.
+    Case("increment", "increment_authorization", "crash_before", (), LOST, HELD),
+    Case("increment", "increment_authorization", "crash_after", (), HELD),
+    Case("increment", "increment_authorization", "dies_before_send", (), OPEN, HELD),
+    Case("increment", "increment_authorization", "dies_after_effect", (), OPEN, HELD),
+    Case("increment", "increment_authorization", "unavailable", (), FAILED),
+    Case("increment", "increment_authorization", "times_out", (), OPEN, HELD),
     # A cancellation.
     Case("cancel", VOID, "crash_before", (), LOST, (200, "canceled")),
     Case("cancel", VOID, "crash_after", (), OPEN, (200, "canceled")),
@@ -156,6 +164,9 @@ def request_of(
     payment_id = world.pay(merchant, **manual).body["id"]
     if saga == REFUND.name:
         path, params = "/v1/refunds", {"payment_intent": payment_id}
+    elif saga == INCREMENT.name:
+        path = f"/v1/payment_intents/{payment_id}/increment_authorization"
+        params = {"amount": "3000"}
     else:
         path, params = f"/v1/payment_intents/{payment_id}/{saga}", {}
     return lambda: world.call("POST", path, params, merchant=merchant, key=key)
@@ -194,6 +205,7 @@ def test_cases_every_step_of_every_saga_is_broken() -> None:
     asks_provider = {
         (PAY.name, "authorize_payment"),
         (PAY.name, "capture_payment"),
+        (INCREMENT.name, "increment_authorization"),
         (CAPTURE.name, "capture_payment"),
         (CANCEL.name, VOID),
         (REFUND.name, REFUND_STEP),
@@ -279,12 +291,12 @@ def test_step_delivered_twice_answers_and_charges_once(
     # when
     answer = send()
     # then
-    assert outcome(answer) == (200, "canceled" if saga == CANCEL.name else "succeeded")
+    left = {CANCEL.name: "canceled", INCREMENT.name: "requires_capture"}.get(saga, "succeeded")
+    assert outcome(answer) == (200, left)
     world.check()
-    assert world.pending(merchant) == {}
-    assert len(world.provider.effects(Operation.SALE, Operation.CAPTURE)) == (
-        0 if saga == CANCEL.name else 1
-    )
+    assert (world.pending(merchant) == {}) == (saga != INCREMENT.name)
+    assert len(world.provider.effects(Operation.INCREMENT)) == (saga == INCREMENT.name)
+    assert len(world.provider.effects(Operation.SALE, Operation.CAPTURE)) == (left == "succeeded")
 
 
 @pytest.mark.parametrize("platform", [World, MachineWorld], ids=["table", "state_machine"])

@@ -14,6 +14,7 @@ from functions.api_payments import handler as api_payments
 from functions.api_setup_intents import handler as api_setup_intents
 from functions.authorize_payment import handler as authorize_payment
 from functions.capture_payment import handler as capture_payment
+from functions.increment_authorization import handler as increment_authorization
 from functions.refund_capture import handler as refund_capture
 from functions.release_funds import handler as release_funds
 from functions.reserve_funds import handler as reserve_funds
@@ -25,7 +26,14 @@ from shared.observability import logger
 from tests.support.aws import REGION, create_table
 from tests.support.composition import forget_composition
 
-STEPS = [authorize_payment, capture_payment, refund_capture, verify_card, void_authorization]
+STEPS = [
+    authorize_payment,
+    capture_payment,
+    increment_authorization,
+    refund_capture,
+    verify_card,
+    void_authorization,
+]
 SIGNING = [
     *STEPS,
     api_payments,

@@ -100,6 +100,7 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "authorize_payment": books | network | opening,
         "verify_card": audited | network | opening,
         "capture_payment": books | network,
+        "increment_authorization": books | network,
         "void_authorization": books | network,
         "refund_capture": books | network,
         "resolve_payment": books | network | {"VERIFICATIONS_TABLE"},

@@ -47,6 +47,7 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "Ledger": {"PutItem", "Query", "BatchGetItem"},
         **DOCUMENTS,
         "PaySaga": {"StartSyncExecution"},
+        "IncrementSaga": {"StartSyncExecution"},
         "CaptureSaga": {"StartSyncExecution"},
         "CancelSaga": {"StartSyncExecution"},
         "RefundSaga": {"StartSyncExecution"},
@@ -102,6 +103,7 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         "CardKey": {"Decrypt"},
     },
     "CapturePayment": {**PAYMENT_CHANGE, **CLAIMED, **NETWORK},
+    "IncrementAuthorization": {**PAYMENT_CHANGE, **CLAIMED, **NETWORK},
     "VoidAuthorization": {**PAYMENT_CHANGE, **CLAIMED, **NETWORK},
     "RefundCapture": {**PAYMENT_CHANGE, **NETWORK},
     "ResolvePayment": {

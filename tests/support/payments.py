@@ -80,6 +80,14 @@ OUTCOME_UNKNOWN: Draft = (
     EventType.PAYMENT_OUTCOME_UNKNOWN,
     {"refund_id": None, "due_at_ms": 1_790_000_120_000},
 )
+INCREMENT_REQUESTED: Draft = (
+    EventType.INCREMENT_REQUESTED,
+    {"amount_minor": 500, "operation_key": "more", "due_at_ms": 1, "reason": None},
+)
+INCREMENTED: Draft = (
+    EventType.AUTHORIZATION_INCREMENTED,
+    {"increment_id": f"{CHARGE_ID}_1", "amount_minor": 500, "occurred_at_ms": None},
+)
 CAPTURED: Draft = (
     EventType.PAYMENT_CAPTURED,
     {"amount_minor": 1500, "platform_fee_minor": 74, "provider_fee_minor": 37},

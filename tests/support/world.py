@@ -16,6 +16,7 @@ from functions.api_payments import handler as api_payments
 from functions.api_setup_intents import handler as api_setup_intents
 from functions.authorize_payment import handler as authorize_payment
 from functions.capture_payment import handler as capture_payment
+from functions.increment_authorization import handler as increment_authorization
 from functions.receive_notices import handler as receive_notices
 from functions.refund_capture import handler as refund_capture
 from functions.release_funds import handler as release_funds
@@ -222,6 +223,9 @@ class World:
                 s, payments, self.documents, self.vault, provider, clock
             ),
             "capture_payment": lambda s: capture_payment.run(s, payments, provider, clock),
+            "increment_authorization": lambda s: increment_authorization.run(
+                s, payments, provider, clock
+            ),
             "void_authorization": lambda s: void_authorization.run(s, payments, provider, clock),
             "refund_capture": lambda s: refund_capture.run(s, payments, provider, clock),
             "release_funds": lambda s: release_funds.run(s, payments, clock),

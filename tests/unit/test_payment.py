@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.changes import Context, PaymentChange
+from shared.domain.changes import Context, Draft, PaymentChange
 from shared.domain.errors import InvariantError
 from shared.domain.events import Event, EventType
 from shared.domain.payment import (
@@ -25,6 +25,8 @@ from tests.support.payments import (
     CONTEXT,
     CREATED,
     DECLINED,
+    INCREMENT_REQUESTED,
+    INCREMENTED,
     OUTCOME_UNKNOWN,
     PAYMENT_ID,
     REFUND_ID,
@@ -38,6 +40,7 @@ from tests.support.payments import (
 )
 
 REFUND_SAID = {"refund_id": REFUND_ID, "metadata": {"a": "1"}}
+NOT_INCREMENTED: Draft = (EventType.INCREMENT_REFUSED, {"failure": {"code": "card_declined"}})
 LIVES = {
     "created": (CREATED,),
     "confirmed": (CREATED, CONFIRMED),
@@ -45,6 +48,8 @@ LIVES = {
     "action": (CREATED, CONFIRMED, ACTION_REQUIRED),
     "declined": (CREATED, CONFIRMED, DECLINED),
     "authorized": (CREATED, CONFIRMED, AUTHORIZED),
+    "incremented": (CREATED, CONFIRMED, AUTHORIZED, INCREMENT_REQUESTED, INCREMENTED),
+    "not incremented": (CREATED, CONFIRMED, AUTHORIZED, INCREMENT_REQUESTED, NOT_INCREMENTED),
     "paid": (CREATED, CONFIRMED, AUTHORIZED, CAPTURED),
     "canceled": (CREATED, CANCELED),
     "settled": (CREATED, CONFIRMED, AUTHORIZED, CAPTURED, SETTLED),
@@ -187,6 +192,21 @@ def test_charge_stored_before_anything_was_said_of_it_alone_is_read() -> None:
         del charge["details"]
     # then
     assert Payment.of(stored) == after(None, *LIVES["paid"])
+
+
+def test_increment_grows_what_is_authorized_and_a_declined_one_does_not() -> None:
+    # given
+    grown, refused = after(None, *LIVES["incremented"]), after(None, *LIVES["not incremented"])
+    # then
+    assert (grown.amount_minor, grown.amount_capturable_minor) == (2000, 2000)
+    assert grown.latest_charge.amount_minor == 2000
+    assert (refused.amount_minor, refused.amount_capturable_minor) == (1500, 1500)
+    for payment in (grown, refused):
+        assert (payment.status, payment.pending) == (PaymentStatus.REQUIRES_CAPTURE, None)
+        assert payment.knows("more")
+    made = refused.latest_charge.increment("more")
+    assert made is not None
+    assert made.failure == {"code": "card_declined"}
 
 
 def test_refund_updated_changes_its_metadata_only() -> None:

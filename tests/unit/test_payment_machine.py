@@ -48,6 +48,7 @@ STEPS = [
     "score_fraud",
     "authorize_payment",
     "capture_payment",
+    "increment_authorization",
     "void_authorization",
     "refund_capture",
     "release_funds",
@@ -116,6 +117,11 @@ class Payments(RuleBasedStateMachine):
     def confirm(self, intent: tuple[int, str], card: str) -> None:
         who, name = intent
         self.post(f"/v1/payment_intents/{name}/confirm", {"payment_method": card}, who)
+
+    @rule(intent=intents, amount=AMOUNTS)
+    def increment(self, intent: tuple[int, str], amount: int) -> None:
+        who, name = intent
+        self.post(f"/v1/payment_intents/{name}/increment_authorization", {"amount": amount}, who)
 
     @rule(intent=intents, amount=st.one_of(st.none(), st.integers(1, 60)))
     def capture(self, intent: tuple[int, str], amount: int | None) -> None:

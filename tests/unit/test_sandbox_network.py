@@ -22,6 +22,7 @@ NUMBERS = st.sampled_from(["4242424242424242", "4000000000000002", "400000276000
 AMOUNTS = st.integers(1, 300)
 ACTIONS = st.one_of(
     st.tuples(st.just("authorize"), NUMBERS, AMOUNTS, st.booleans()),
+    st.tuples(st.just("increment"), AMOUNTS),
     st.tuples(st.just("capture"), AMOUNTS),
     st.tuples(st.just("refund"), AMOUNTS),
     st.tuples(st.just("void")),
@@ -43,6 +44,8 @@ def run(provider: MemoryProvider, number: int, action: tuple[object, ...]) -> Pr
                 capture,
             )
             return provider.authorize(request).status
+        case ("increment", int(amount)):
+            return provider.increment("ch_1", amount, key).status
         case ("capture", int(amount)):
             return provider.capture("ch_1", amount, key).status
         case ("refund", int(amount)):
@@ -60,7 +63,8 @@ def test_network_never_gives_back_more_than_it_took(actions: list[tuple[object, 
     provider = MemoryProvider(MemoryClock())
     for number, action in enumerate(actions):
         run(provider, number, action)
-    reserved = total(provider.effects(Operation.AUTHORIZATION, Operation.SALE))
+    begins = Operation.AUTHORIZATION, Operation.SALE, Operation.INCREMENT
+    reserved = total(provider.effects(*begins))
     taken = total(provider.effects(Operation.CAPTURE, Operation.SALE))
     given_back = total(provider.effects(Operation.REFUND))
     voided = provider.effects(Operation.VOID)

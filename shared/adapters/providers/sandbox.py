@@ -66,6 +66,11 @@ class SandboxProvider:
         body = {**_card_facts(request), "setup_intent": request.setup_id}
         return self._post("/v1/verifications", body, request.idempotency_key)
 
+    def increment(self, reference: str, more_minor: int, idempotency_key: str) -> ProviderAnswer:
+        """Reserves more money beside what is reserved."""
+        path = f"/v1/authorizations/{quote(reference, safe='')}/increments"
+        return self._post(path, {"amount": more_minor}, idempotency_key)
+
     def capture(self, reference: str, amount_minor: int, idempotency_key: str) -> ProviderAnswer:
         """Takes reserved money; the rest of the reservation is given back."""
         path = f"/v1/authorizations/{quote(reference, safe='')}/captures"

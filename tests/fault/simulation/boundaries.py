@@ -163,6 +163,7 @@ KINDS: Mapping[str, Kind] = {
     "idempotency.keep": WRITE,
     "vault.open": VAULT,
     "provider.authorize": PROVIDER,
+    "provider.increment": PROVIDER,
     "provider.capture": PROVIDER,
     "provider.void": PROVIDER,
     "provider.refund": PROVIDER,

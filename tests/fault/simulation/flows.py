@@ -92,6 +92,12 @@ def _capture_part(client: Client, world: SimulatedWorld, merchant: Merchant, car
     client.order(f"{PAY}/{held}/capture", {"amount_to_capture": PART})
 
 
+def _increment(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
+    held = _held(world, merchant, card)
+    _rival(world, client, f"{PAY}/{held}/capture", {})
+    client.order(f"{PAY}/{held}/increment_authorization", {"amount": AMOUNT + PART})
+
+
 def _capture_late(client: Client, world: SimulatedWorld, merchant: Merchant, card: str) -> None:
     """Captures when the authorization is about to expire, so that the sweeper gets in between."""
     held = _held(world, merchant, card)
@@ -133,6 +139,7 @@ Flow = Callable[[Client, SimulatedWorld, Merchant, str], None]
 FLOWS: Mapping[str, Flow] = {
     "pay": _pay,
     "authorize_and_capture": _authorize_and_capture,
+    "increment": _increment,
     "capture_part": _capture_part,
     "capture_late": _capture_late,
     "cancel": _cancel,
@@ -142,6 +149,7 @@ FLOWS: Mapping[str, Flow] = {
 CARDS: Mapping[str, tuple[str, ...]] = {
     "pay": (APPROVED, DECLINED, BLOCKED, AUTHENTICATED, REFUND_PENDING, REFUND_FAILED),
     "authorize_and_capture": (APPROVED, DECLINED, AUTHENTICATED),
+    "increment": (APPROVED,),
     "capture_part": (APPROVED, REFUND_PENDING, REFUND_FAILED),
     "capture_late": (APPROVED,),
     "cancel": (APPROVED, REFUND_PENDING, REFUND_FAILED),
@@ -178,6 +186,9 @@ def expected(order: Order, case: Case, *, has_rival: bool) -> set[Result]:
         return {usual, FAILED}
     if order.path.endswith("/cancel"):
         return {CANCELED, FAILED} | refused
+    if order.path.endswith("/increment_authorization"):
+        # A rival may have captured what it was incremented to.
+        return {(200, "requires_capture"), FAILED} | ({SUCCEEDED} | refused if has_rival else set())
     if order.path.endswith("/capture"):
         return {SUCCEEDED, FAILED} | refused
     results: set[Result] = {SUCCEEDED, (200, "failed"), (200, "pending")} | refused

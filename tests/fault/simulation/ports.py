@@ -190,6 +190,11 @@ class BrokenProvider:
     def authorize(self, request: AuthorizationRequest) -> ProviderAnswer:
         return self._ask("authorize", lambda: self._provider.authorize(request))
 
+    def increment(self, reference: str, more_minor: int, idempotency_key: str) -> ProviderAnswer:
+        return self._ask(
+            "increment", lambda: self._provider.increment(reference, more_minor, idempotency_key)
+        )
+
     def capture(self, reference: str, amount_minor: int, idempotency_key: str) -> ProviderAnswer:
         return self._ask(
             "capture", lambda: self._provider.capture(reference, amount_minor, idempotency_key)
