@@ -112,6 +112,49 @@ def test_authorized_payment_captured_in_full_is_paid(client: stripe.StripeClient
     assert captured.amount_capturable == 0
 
 
+def test_authorization_incremented_is_captured_in_full(client: stripe.StripeClient) -> None:
+    # given
+    held = pay(client, capture_method="manual")
+    # when
+    grown = client.v1.payment_intents.increment_authorization(held.id, {"amount": AMOUNT + 500})
+    captured = client.v1.charges.capture(str(held.latest_charge))
+    # then
+    assert (grown.status, grown.amount_capturable) == ("requires_capture", AMOUNT + 500)
+    assert (captured.captured, captured.amount_captured) == (True, AMOUNT + 500)
+
+
+def test_charge_of_a_token_is_updated_and_its_refund_too(client: stripe.StripeClient) -> None:
+    # given
+    token = client.v1.tokens.create({"card": CARD})
+    charge = client.v1.charges.create({"amount": AMOUNT, "currency": "usd", "source": token.id})
+    # when
+    updated = client.v1.charges.update(
+        charge.id, {"metadata": {"cups": "2"}, "fraud_details": {"user_report": "safe"}}
+    )
+    refund = client.v1.refunds.create({"charge": charge.id, "amount": 500})
+    # then
+    assert (charge.paid, charge.captured) == (True, True)
+    assert updated.metadata.to_dict() == {"cups": "2"}
+    assert updated.fraud_details is not None
+    assert updated.fraud_details.user_report == "safe"
+    noted = client.v1.refunds.update(refund.id, {"metadata": {"cup": "broken"}})
+    assert noted.metadata is not None
+    assert noted.metadata.to_dict() == {"cup": "broken"}
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.refunds.cancel(refund.id)
+
+
+def test_line_items_of_a_payment_are_listed_page_by_page(client: stripe.StripeClient) -> None:
+    # given
+    costs = [500, 700, 800]
+    items: Any = [{"product_name": "cup", "quantity": 1, "unit_cost": cost} for cost in costs]
+    payment = pay(client, amount_details={"line_items": items})
+    # when
+    lines = client.v1.payment_intents.amount_details_line_items.list(payment.id, {"limit": 1})
+    # then
+    assert [line.unit_cost for line in lines.auto_paging_iter()] == costs
+
+
 def test_authorized_payment_captured_in_part_releases_the_rest(
     client: stripe.StripeClient,
 ) -> None:
