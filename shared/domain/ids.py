@@ -5,11 +5,14 @@ leads to the payment's partition without an index.
 """
 
 import hashlib
+import re
 
 from shared.domain.errors import NotFoundError
 
 BODY_LENGTH = 24
 ATTEMPTS_MAX = 50
+# What has not this form is no key of the store, and might be one that it refuses.
+_FORM = re.compile(r"[a-z]{2,3}_[0-9A-Za-z]{1,64}")
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -78,3 +81,18 @@ def payment_id_of(child_id: str) -> str:
     if prefix not in {"ch", "re", "txn"} or len(rest) <= BODY_LENGTH or not rest.isalnum():
         raise NotFoundError(f"No such object: '{child_id}'", code="resource_missing")
     return f"pi_{rest[:BODY_LENGTH]}"
+
+
+def owner_of(object_id: str) -> str | None:
+    """Names the payment that an id is of, or that its object is a part of.
+
+    Returns: None where it has no such form.
+    """
+    if not _FORM.fullmatch(object_id):
+        return None
+    if object_id.startswith("pi_"):
+        return object_id
+    try:
+        return payment_id_of(object_id)
+    except NotFoundError:
+        return None

@@ -14,7 +14,7 @@ from shared.domain.changes import Context
 from shared.domain.documents import Document, Scope
 from shared.domain.errors import KeyInUseError, PaymentError, RejectedError
 from shared.domain.idempotency import Answer, Claim
-from shared.domain.ids import derive_id
+from shared.domain.ids import derive_id, owner_of
 from shared.domain.limits import Asked
 from shared.domain.ports import Clock, DocumentStore, Entropy, IdempotencyStore
 from shared.edge.auth import ApiKey, KeyDirectory, authenticate, require_permission
@@ -44,6 +44,8 @@ REQUEST_ID_LENGTH = 14
 ID_LENGTH = 24
 
 _VERSION_FORM = re.compile(r"[0-9A-Za-z.\-]{1,64}")
+# A change of what is here is one of a payment.
+_PAYMENTS = ("/v1/payment_intents/", "/v1/charges/", "/v1/refunds/")
 _METHODS = frozenset({"GET", "POST", "DELETE"})
 _GUARDED_HEADERS = ("idempotency-key", "stripe-version", "stripe-account", "stripe-context")
 
@@ -189,12 +191,12 @@ class Route:
     def asked(self, scope: Scope, path: Mapping[str, str]) -> Asked:
         """Tells the limits what is asked for. Args: path: values of the placeholders."""
         named = next(iter(path.values()), "")
-        changes = self.method == "POST" and self.template.startswith("/v1/payment_intents/")
+        changes = self.method == "POST" and self.template.startswith(_PAYMENTS)
         return Asked(
             scope,
             f"{self.method} {self.template}",
             is_search=self.template.endswith("/search"),
-            payment=named if changes and is_id(named) else None,
+            payment=owner_of(named) if changes else None,
         )
 
 

@@ -1,14 +1,12 @@
 """What payments are made of, as objects that others name, for expansion and lists."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.domain.balance_transactions import BalanceTransaction, parts, transactions
 from shared.domain.documents import LIMIT_DEFAULT, Page, Scope
-from shared.domain.errors import NotFoundError
-from shared.domain.ids import payment_id_of
+from shared.domain.ids import owner_of
 from shared.domain.ledger import Journal
 from shared.domain.payment import Payment
 from shared.domain.ports import LedgerStore, PaymentStore
@@ -17,8 +15,6 @@ from shared.edge.load import Json, Source
 from shared.wire import ledger
 from shared.wire import payments as wire
 
-# What has not this form is no key of the store, and might be one that it refuses.
-_ID = re.compile(r"[a-z]{2,3}_[0-9A-Za-z]{1,64}")
 _BATCH_MAX = 100
 
 # Finds and renders an object of a payment by id.
@@ -49,18 +45,6 @@ def pick_refund(payment: Payment, refund_id: str) -> Json | None:
     return wire.refund(payment, refund) if refund else None
 
 
-def owner(object_id: str) -> str | None:
-    """Names the payment that an id belongs to, or None where it has no such form."""
-    if not _ID.fullmatch(object_id):
-        return None
-    if object_id.startswith("pi_"):
-        return object_id
-    try:
-        return payment_id_of(object_id)
-    except NotFoundError:
-        return None
-
-
 def find_payment(payments: PaymentStore, payment_id: str, scope: Scope) -> Payment | None:
     """Reads the scope's payment of this very id, or None."""
     return find_owner(payments, payment_id, scope) if payment_id.startswith("pi_") else None
@@ -68,7 +52,7 @@ def find_payment(payments: PaymentStore, payment_id: str, scope: Scope) -> Payme
 
 def find_owner(payments: PaymentStore, object_id: str, scope: Scope) -> Payment | None:
     """Reads the scope's payment that an id belongs to, whether it has such an object or not."""
-    name = owner(object_id)
+    name = owner_of(object_id)
     return in_scope(payments.load(name), scope) if name else None
 
 
@@ -85,7 +69,7 @@ def source(payments: PaymentStore, pick: Pick) -> Source:
 
 def _owners(payments: PaymentStore, ids: Sequence[str], scope: Scope) -> dict[str, Payment]:
     """Reads the scope's payments that ids belong to, by these ids."""
-    names = {object_id: owner(object_id) for object_id in ids}
+    names = {object_id: owner_of(object_id) for object_id in ids}
     loaded = payments.load_many([name for name in dict.fromkeys(names.values()) if name])
     return {
         object_id: payment

@@ -58,6 +58,7 @@ def build(platform: Platform) -> Api:
     api.get("/v1/customers/{id}", Thing, returns="payment_method")(act)
     api.get("/v1/events/{id}", Thing)(act)
     api.post("/v1/payment_intents/{id}", Thing)(act)
+    api.post("/v1/charges/{id}", Thing)(act)
     return api
 
 
@@ -118,6 +119,20 @@ def test_payment_changed_too_often_says_so_and_others_can_be(client: Client) -> 
     assert answers[990].status == 200
     assert answers[-1].headers["Stripe-Rate-Limited-Reason"] == "resource-specific"
     assert client.post("/v1/payment_intents/pi_2", key=key).status == 200
+
+
+def test_payment_is_changed_by_its_charges_too(client: Client) -> None:
+    # given
+    key = "sk_test_MayAskForMuchEverywhere"
+    limits = {"requests_per_s": 10**6, "endpoint_per_s": 10**6}
+    client.platform.put_key(key, limits=limits)
+    body = "0000000000000000000000aB"
+    # when
+    for _ in range(1_100):
+        client.post(f"/v1/charges/ch_{body}01", key=key)
+    # then
+    refused = client.post(f"/v1/payment_intents/pi_{body}", key=key)
+    assert refused.headers["Stripe-Rate-Limited-Reason"] == "resource-specific"
 
 
 def test_payment_with_no_id_at_all_makes_no_bucket(client: Client) -> None:
