@@ -63,7 +63,7 @@ class Tokenizer:
         self._policy = policy
 
     def create_payment_method(self, request: Request[CreatePaymentMethod]) -> Reply:
-        """Serves POST /v1/payment_methods."""
+        """Makes a payment method of a card, or of a token that stands for one."""
         params = request.params
         metadata = merge_metadata({}, params.metadata)
         source = self._source(request)
@@ -89,7 +89,7 @@ class Tokenizer:
         return reply
 
     def create_token(self, request: Request[CreateToken]) -> Reply:
-        """Serves POST /v1/tokens."""
+        """Makes a token of a card, which can be used once."""
         card = request.params.card
         data = {
             "type": "card",
