@@ -72,6 +72,7 @@ def serve(answer: Answer) -> Iterator[str]:
         do_GET = _serve
         do_POST = _serve
         do_PUT = _serve
+        do_DELETE = _serve
 
         def log_message(self, format: str, *args: object) -> None:
             """Keeps the test's output free of requests."""
