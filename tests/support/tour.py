@@ -36,7 +36,8 @@ RESOURCES: Mapping[str, str] = {
     "/v1/balance_transactions": "Balance transactions",
     "/v1/events": "Events",
     "/v1/webhook_endpoints": "Webhook endpoints",
-    "/v1/test_helpers": "Test helpers",
+    "/v1/test_helpers/confirmation_tokens": "Test helpers: confirmation tokens",
+    "/v1/test_helpers/network_transactions": "Test helpers: the sandbox network's own record",
     "/v1/ledger": "Ledger",
 }
 _BANK_DEBITS = "bank debits are not built"
@@ -57,7 +58,6 @@ NOT_YET: Mapping[str, str] = {
     "/v1/disputes": "disputes are not built",
     "/v1/payment_intents/{}/apply_customer_balance": _BANK_TRANSFERS,
     "/v1/payment_intents/{}/verify_microdeposits": _BANK_DEBITS,
-    "/v1/test_helpers": "what it would help to test is not built",
 }
 
 _WORDS = {True: "served", False: "refused", None: "not tried"}
@@ -126,9 +126,7 @@ def _matching(routes: Sequence[Route], method: str, path: str) -> list[Route]:
 
 def resource_of(path: str) -> str | None:
     """Returns which of RESOURCES a path belongs to; None where to none."""
-    segments = path.split("/")
-    prefix = "/".join(segments[:3])
-    return prefix if prefix in RESOURCES else None
+    return next((p for p in RESOURCES if f"{path}/".startswith(f"{p}/")), None)
 
 
 def reason_of(path: str) -> str:
