@@ -121,6 +121,7 @@ class AutomaticPaymentMethods(Params):
 class _Details(Params):
     """What a merchant may say about a payment at any time."""
 
+    allowed_payment_method_types: Items[Literal["card"]] | None = None
     description: Clearable[Text] = None
     metadata: Metadata = Field(default_factory=dict)
     receipt_email: Clearable[Email] = None
@@ -147,7 +148,6 @@ class CreatePaymentIntent(_Details, _Confirming):
     amount: Amount
     currency: Currency
     automatic_payment_methods: AutomaticPaymentMethods | None = None
-    allowed_payment_method_types: Items[Literal["card"]] | None = None
     payment_method_types: Items[Literal["card"]] | None = None
     capture_method: CaptureMethod = "automatic_async"
     confirm: Boolean = False
@@ -165,7 +165,6 @@ class UpdatePaymentIntent(_Details):
     amount_details: Clearable[AmountDetails] = None
     amount: Amount | None = None
     currency: Currency | None = None
-    allowed_payment_method_types: Items[Literal["card"]] | None = None
     payment_method_types: Items[Literal["card"]] | None = None
     capture_method: CaptureMethod | None = None
     customer: ObjectId | None = None

@@ -429,7 +429,12 @@ def _parts(
 def details_sent(params: ConfirmPaymentIntent) -> dict[str, Any]:
     """Returns the details that a confirmation changes."""
     sent = params.sent()
-    names = ("receipt_email", "setup_future_usage", "shipping")
+    names = (
+        "allowed_payment_method_types",
+        "receipt_email",
+        "setup_future_usage",
+        "shipping",
+    )
     return {name: sent[name] for name in names if name in sent}
 
 

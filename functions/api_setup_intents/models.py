@@ -30,6 +30,7 @@ class AutomaticPaymentMethods(Params):
 class _Details(Params):
     """What a merchant may say about a setup at any time."""
 
+    allowed_payment_method_types: Clearable[Types] = None
     customer: ObjectId | None = None
     description: Clearable[Text] = None
     metadata: Metadata = Field(default_factory=dict)
@@ -39,7 +40,6 @@ class _Details(Params):
 class CreateSetupIntent(_Details):
     """POST /v1/setup_intents."""
 
-    allowed_payment_method_types: Types | None = None
     automatic_payment_methods: AutomaticPaymentMethods | None = None
     confirm: Boolean = False
     confirmation_token: ObjectId | None = None
@@ -54,7 +54,6 @@ class CreateSetupIntent(_Details):
 class UpdateSetupIntent(_Details):
     """POST /v1/setup_intents/{intent}."""
 
-    allowed_payment_method_types: Clearable[Types] = None
     payment_method: Clearable[ObjectId] = None
     payment_method_data: PaymentMethodData | None = None
 

@@ -36,6 +36,7 @@ from shared.wire.errors import RequestError
 from shared.wire.setups import setup_intent
 
 _URL = "/v1/setup_intents"
+_ALLOWED = "allowed_payment_method_types"
 _OPEN = {
     SetupStatus.REQUIRES_PAYMENT_METHOD,
     SetupStatus.REQUIRES_CONFIRMATION,
@@ -124,6 +125,8 @@ class SetupIntents:
         chosen = self._confirmable(request, before, intent, chosen)
         attempt_id, context = request.new_id("setatt"), request.context
         data = setups.confirmed(intent.data, attempt_id, chosen.document.id)
+        if _ALLOWED in request.params.model_fields_set:
+            data[_ALLOWED] = request.params.allowed_payment_method_types
         if before is None:
             new = replace(intent, data=data)
             write = created(new, context, listed=setups.entries(new))
@@ -173,8 +176,7 @@ class SetupIntents:
         if params.customer is not None:
             self._require_customer(request, params.customer)
             data["customer"] = params.customer
-        if "description" in sent:
-            data["description"] = params.description
+        data |= {name: sent[name] for name in (_ALLOWED, "description") if name in sent}
         if "metadata" in sent:
             data["metadata"] = merge_metadata(data["metadata"], params.metadata)
         chosen = self.methods.chosen(request, before.id, before.data["usage"])
@@ -283,6 +285,7 @@ def _created_data(
     automatic = params.automatic_payment_methods
     return {
         **_waiting_for(chosen),
+        _ALLOWED: params.allowed_payment_method_types,
         "automatic_payment_methods": automatic.model_dump() if automatic else None,
         "cancellation_reason": None,
         "client_secret": f"{intent_id}_secret_{request.entropy.token(25)}",

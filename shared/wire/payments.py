@@ -29,7 +29,7 @@ def payment_intent(payment: Payment) -> Json:
     return {
         "id": payment.id,
         "object": "payment_intent",
-        "allowed_payment_method_types": None,
+        "allowed_payment_method_types": details.get("allowed_payment_method_types"),
         "amount": payment.amount_minor,
         "amount_capturable": payment.amount_capturable_minor,
         "amount_details": _amount_details(details.get("amount_details") or {}),

@@ -21,7 +21,7 @@ def setup_intent(document: Document) -> Json:
     return {
         "id": document.id,
         "object": "setup_intent",
-        "allowed_payment_method_types": None,
+        "allowed_payment_method_types": data.get("allowed_payment_method_types"),
         "application": None,
         "attach_to_self": None,
         "automatic_payment_methods": data.get("automatic_payment_methods"),

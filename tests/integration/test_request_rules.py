@@ -81,6 +81,8 @@ def test_types_of_payment_methods_are_taken_by_both_names_in_every_form(
     # then
     assert answer.status == 200, answer.text
     assert answer.body["payment_method_types"] == ["card"]
+    allowed = ["card"] if name == "allowed_payment_method_types" else None
+    assert answer.body["allowed_payment_method_types"] == allowed
 
 
 @pytest.mark.parametrize("form", ["expand[0]=customer", "expand[]=customer", "expand[7]=customer"])

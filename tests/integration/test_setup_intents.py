@@ -127,6 +127,26 @@ def test_create_with_a_payment_method_waits_for_its_confirmation(
     assert body["usage"] == "on_session"
 
 
+@pytest.mark.parametrize("step", ["create", "update", "confirm"])
+def test_setup_says_which_types_of_payment_methods_were_allowed(
+    world: World, merchant: Merchant, step: str
+) -> None:
+    # given
+    allowed = {"allowed_payment_method_types": ["card"]}
+    method = typed_card(world, merchant)
+    made = allowed if step == "create" else {}
+    body = post(world, merchant, PATH, payment_method=method, **made)
+    path = f"{PATH}/{body['id']}"
+    # when
+    if step == "update":
+        body = post(world, merchant, path, **allowed)
+    if step == "confirm":
+        body = post(world, merchant, f"{path}/confirm", **allowed)
+    # then
+    assert body["allowed_payment_method_types"] == ["card"]
+    assert get(world, merchant, path)["allowed_payment_method_types"] == ["card"]
+
+
 def test_confirmed_setup_verifies_the_card_and_attaches_it(
     world: World, merchant: Merchant
 ) -> None:
