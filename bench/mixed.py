@@ -5,6 +5,7 @@ What each client does is drawn from a seed, so that two runs ask for the same.
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from local.home import Home
 from local.ministack import NAME as MINISTACK
 
 CALL_TIMEOUT_S = 60
+# Seconds, of which the sweep that looks the word up needs some.
+WORD_WAITS_MAX = 120
 AMOUNTS_MINOR = (100, 999, 2_000, 4_550, 12_345)
 CURRENCIES = ("usd", "usd", "usd", "eur", "gbp", "jpy")
 
@@ -91,7 +94,7 @@ def trade(clients: Sequence[stripe.StripeClient], payments: int, workers: int, s
 def _pay(
     client: stripe.StripeClient, draw: random.Random, card: str = "visa", **params: Any
 ) -> stripe.PaymentIntent:
-    return client.v1.payment_intents.create(
+    payment = client.v1.payment_intents.create(
         {
             "amount": draw.choice(AMOUNTS_MINOR),
             "currency": draw.choice(CURRENCIES),
@@ -100,6 +103,13 @@ def _pay(
             **params,  # type: ignore[typeddict-item]
         }
     )
+    # Where the provider's word is out, as on a busy machine, a merchant waits for it.
+    for _ in range(WORD_WAITS_MAX):
+        if payment.status != "processing":
+            break
+        time.sleep(1)
+        payment = client.v1.payment_intents.retrieve(payment.id)
+    return payment
 
 
 def _sale(client: stripe.StripeClient, draw: random.Random) -> None:
