@@ -40,6 +40,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     )
     terminalreporter.write_line(
         f"faults: {len(boundaries)} boundaries found, {faults} faults injected, {runs} runs, "
-        f"{violations} violations (pairs on a payment: of every kind, but where the provider needs "
-        "two calls to sell the second fault is of six kinds)"
+        f"{violations} violations (pairs on a payment: the second fault is one of six kinds; make "
+        "faults tries every kind)"
     )
