@@ -20,10 +20,13 @@ from functions.api_events.handler import build as build_events
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
 from shared.adapters.memory_deliveries import MemoryDeliveryLog
 from shared.domain.cards import CardSummary
+from shared.domain.documents import Document
 from shared.domain.ports import DocumentStore, IdempotencyStore
 from shared.edge.api import Api
 from tests.support.api import (
+    ACCOUNT,
     LIVE_KEY,
+    OTHER_ACCOUNT,
     PUBLISHABLE_KEY,
     REGION,
     SECRET_KEY,
@@ -113,6 +116,9 @@ class DynamoPlatform(Platform):
 
 
 def fill(client: Client) -> Client:
+    for name in (ACCOUNT, OTHER_ACCOUNT):
+        data = {"home_region": REGION, "country": "US", "default_currency": "usd"}
+        client.platform.put(Document(name, "account", name, False, 1, 0, data))
     client.platform.put_object("customer", "cus_1", {"name": "A"})
     client.platform.put_payment_method("pm_1")
     client.platform.put_object(

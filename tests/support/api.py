@@ -21,6 +21,7 @@ from shared.edge.auth import key_record_id
 from tests.support.documents import audited
 
 ACCOUNT = "acct_1"
+OTHER_ACCOUNT = "acct_2"
 REGION = "us-east-1"
 SECRET_KEY = "sk_test_SecretKeyOfTheTests"
 PUBLISHABLE_KEY = "pk_test_PublishableKeyOfTheTests"
@@ -82,7 +83,7 @@ class Platform:
         self.put_key(SECRET_KEY)
         self.put_key(PUBLISHABLE_KEY, kind="publishable")
         self.put_key(LIVE_KEY, livemode=True)
-        self.put_key(OTHER_KEY, account="acct_2")
+        self.put_key(OTHER_KEY, account=OTHER_ACCOUNT)
         self.put_key(ABROAD_KEY, home_region="eu-west-1")
         self.put_key(REVOKED_KEY, revoked=True)
         self.put_key(EXPIRED_KEY, expires_at_s=self.clock.now_ms() // 1000)
