@@ -61,7 +61,11 @@ ANNOUNCED_DOCUMENTS = lambda_.FilterCriteria.filter(
             "NewImage": {
                 "kind": {
                     "S": lambda_.FilterRule.or_(
-                        "customer", "payment_method", "webhook_endpoint", "webhook_resend"
+                        "customer",
+                        "payment_method",
+                        "setup_intent",
+                        "webhook_endpoint",
+                        "webhook_resend",
                     )
                 },
             }

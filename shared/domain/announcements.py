@@ -5,7 +5,7 @@ changes that one transaction made together are announced together.
 Source: Stripe API reference, "Types of events".
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from shared.domain.cancellation import EXPIRED
@@ -98,16 +98,9 @@ def announce_document(before: Document | None, after: Document) -> tuple[Announc
     """Returns what a document's change is announced as; most kinds are not announced."""
     if before is not None and before.version >= after.version:
         return ()
-    if after.kind == "customer":
-        drafts = list(_customer(before, after))
-    elif after.kind == "payment_method":
-        drafts = list(_payment_method(before, after))
-    elif after.kind == "setup_intent":
-        drafts = list(_setup_intent(before, after))
-    elif after.kind == "webhook_endpoint":
-        drafts = list(_webhook_endpoint(before, after))
-    else:
+    if after.kind not in _DRAFTED:
         return ()
+    drafts = _DRAFTED[after.kind](before, after)
     return tuple(
         Announcement(
             id=event_id(after.id, after.version, ordinal),
@@ -259,3 +252,13 @@ def _webhook_endpoint(before: Document | None, after: Document) -> Iterator[_Dra
         return
     if after.data.get("status") == "disabled" and after.data.get("disabled_reason"):
         yield _Draft(ENDPOINT_DISABLED, "webhook_endpoint", after.id, before)
+
+
+_DRAFTED: Mapping[str, Callable[[Document | None, Document], Iterator[_Draft]]] = {
+    "customer": _customer,
+    "payment_method": _payment_method,
+    "setup_intent": _setup_intent,
+    "webhook_endpoint": _webhook_endpoint,
+}
+# The kinds of documents whose changes are announced; the relay is woken by no others.
+ANNOUNCED_KINDS = frozenset(_DRAFTED)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from shared.adapters.eventbridge import SOURCE
+from shared.domain.announcements import ANNOUNCED_KINDS
+from shared.domain.webhooks import RESEND
 from stacks.events import ASIDE_CONCURRENCY
 from stacks.ledger import BROKEN_METRIC
 from tests.support.synthesis import Platform, Resource
@@ -144,7 +146,7 @@ def test_relay_is_woken_by_what_is_announced_only(production: Platform) -> None:
     }
 
     changes = ["INSERT", "MODIFY"]
-    kinds = ["customer", "payment_method", "webhook_endpoint", "webhook_resend"]
+    kinds = sorted({*ANNOUNCED_KINDS, RESEND})
     announced = {"Keys": {"sk": {"S": ["STATE"]}}, "NewImage": {"announced": {"BOOL": [True]}}}
     assert filters == {
         "Payments": [{"eventName": changes, "dynamodb": announced}],
