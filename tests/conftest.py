@@ -40,6 +40,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     )
     terminalreporter.write_line(
         f"faults: {len(boundaries)} boundaries found, {faults} faults injected, {runs} runs, "
-        f"{violations} violations (pairs on a payment: the second fault is one of six kinds; make "
-        "faults tries every kind)"
+        f"{violations} violations (pairs on a payment that is sold in one call, the second fault "
+        "one of six kinds; make faults tries all)"
     )

@@ -19,6 +19,8 @@ from tests.fault.simulation.flows import Case, cases
 
 # So that two workers have about the same to do.
 PARTS = 4
+# As the deployed provider sells; those that need two calls are for `make faults`.
+SOLD_AT_ONCE = [case for case in paired_cases() if case.has_sale]
 SEEDS = 200
 
 Tell = Callable[[str, object], None]
@@ -48,7 +50,7 @@ def test_flow_with_any_fault_at_any_boundary_keeps_every_invariant(
 
 
 @pytest.mark.parametrize("number", range(PARTS))
-@pytest.mark.parametrize("case", paired_cases(), ids=str)
+@pytest.mark.parametrize("case", SOLD_AT_ONCE, ids=str)
 def test_payment_with_any_two_faults_keeps_every_invariant(
     case: Case, number: int, record_property: Tell
 ) -> None:
