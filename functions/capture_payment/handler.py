@@ -17,7 +17,6 @@ from shared.domain.capture import (
 )
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import (
-    ConflictError,
     ProviderUnavailableError,
     RejectedError,
     UnknownOutcomeError,
@@ -29,14 +28,12 @@ from shared.domain.resolution import record_unknown
 from shared.domain.saga import CAPTURE
 from shared.domain.work import (
     Work,
-    begin,
+    carry_out,
     commit_pending,
-    conflicting,
     done,
     may_have_been_sent,
     refuse_unsent,
     refused,
-    written_by_this_run,
 )
 from shared.observability import step
 
@@ -51,30 +48,20 @@ def run(
 ) -> dict[str, Any]:
     """Returns "done" with the payment, or why it could not be captured."""
     work = Work.of(state)
-    try:
-        if work.saga == CAPTURE.name:
-            payment = _request(work, payments, clock)
-        else:
-            # Tx1 of this capture was Tx2 of the authorization.
-            payment = Payment.of(state["result"]["payment"])
-    except RejectedError as error:
-        return refused(error)
-    except ConflictError as error:
-        written = written_by_this_run(payments, work)
-        if written is None:
-            return conflicting(error)
-        payment = written
-    return _capture(state, payment, work, payments, provider, clock)
 
+    def send(begun: Payment) -> dict[str, Any]:
+        return _capture(state, begun, work, payments, provider, clock)
 
-def _request(work: Work, payments: PaymentStore, clock: Clock) -> Payment:
+    if work.saga != CAPTURE.name:
+        # Tx1 of this capture was Tx2 of the authorization.
+        return send(Payment.of(state["result"]["payment"]))
     payment, now_ms = Payment.of(work.order["before"]), clock.now_ms()
 
     def request() -> PaymentChange:
         amount = check_capture(payment, work.order["amount_minor"])
         return request_capture(payment, amount, work, now_ms)
 
-    return begin(payments, payment, work, now_ms, request)
+    return carry_out(payments, payment, work, now_ms, request, send)
 
 
 def _capture(

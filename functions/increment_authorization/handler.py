@@ -10,7 +10,6 @@ from typing import Any
 from shared import bootstrap
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import (
-    ConflictError,
     ProviderUnavailableError,
     RejectedError,
     UnknownOutcomeError,
@@ -28,13 +27,10 @@ from shared.domain.providers import idempotency_key
 from shared.domain.resolution import record_unknown
 from shared.domain.work import (
     Work,
-    begin,
+    carry_out,
     commit_pending,
-    conflicting,
     done,
     refuse_unsent,
-    refused,
-    written_by_this_run,
 )
 from shared.observability import step
 
@@ -48,27 +44,17 @@ def run(
     state: Mapping[str, Any], payments: PaymentStore, provider: CardProvider, clock: Clock
 ) -> dict[str, Any]:
     """Returns "done" with the payment, or why its authorization could not be incremented."""
-    work = Work.of(state)
-    try:
-        payment = _request(work, payments, clock)
-    except RejectedError as error:
-        return refused(error)
-    except ConflictError as error:
-        written = written_by_this_run(payments, work)
-        if written is None:
-            return conflicting(error)
-        payment = written
-    return _increment(payment, work, payments, provider, clock)
-
-
-def _request(work: Work, payments: PaymentStore, clock: Clock) -> Payment:
-    payment, now_ms = Payment.of(work.order["before"]), clock.now_ms()
+    work, now_ms = Work.of(state), clock.now_ms()
+    payment = Payment.of(work.order["before"])
 
     def request() -> PaymentChange:
         more = check_increment(payment, work.order["amount_minor"])
         return request_increment(payment, more, work, now_ms)
 
-    return begin(payments, payment, work, now_ms, request)
+    def send(begun: Payment) -> dict[str, Any]:
+        return _increment(begun, work, payments, provider, clock)
+
+    return carry_out(payments, payment, work, now_ms, request, send)
 
 
 def _increment(

@@ -18,7 +18,6 @@ from shared.domain.cancellation import (
 )
 from shared.domain.changes import PaymentChange
 from shared.domain.errors import (
-    ConflictError,
     ProviderUnavailableError,
     RejectedError,
     UnknownOutcomeError,
@@ -31,16 +30,14 @@ from shared.domain.reversal import void_what_is_there
 from shared.domain.saga import CANCEL, Outcome
 from shared.domain.work import (
     Work,
-    begin,
+    carry_out,
     commit_pending,
-    conflicting,
     done,
     may_have_been_sent,
     owns,
     refuse_unsent,
     refused,
     was_blocked,
-    written_by_this_run,
 )
 from shared.observability import step
 
@@ -60,29 +57,18 @@ def run(
     work = Work.of(state)
     if work.saga != CANCEL.name:
         return _undo(state, work, payments, provider, clock)
-    payment = Payment.of(work.order["before"])
-    try:
-        payment = _request(payment, work, payments, clock)
-    except RejectedError as error:
-        return refused(error)
-    except ConflictError as error:
-        written = written_by_this_run(payments, work)
-        if written is None:
-            return conflicting(error)
-        payment = written
-    if not payment.has_pending(OperationKind.CANCELLATION):
-        return done(payment)
-    return _void(payment, work, payments, provider, clock)
-
-
-def _request(payment: Payment, work: Work, payments: PaymentStore, clock: Clock) -> Payment:
-    now_ms = clock.now_ms()
+    payment, now_ms = Payment.of(work.order["before"]), clock.now_ms()
 
     def request() -> PaymentChange:
         check_cancellation(payment)
         return request_cancellation(payment, work, now_ms)
 
-    return begin(payments, payment, work, now_ms, request)
+    def send(begun: Payment) -> dict[str, Any]:
+        if not begun.has_pending(OperationKind.CANCELLATION):
+            return done(begun)
+        return _void(begun, work, payments, provider, clock)
+
+    return carry_out(payments, payment, work, now_ms, request, send)
 
 
 def _void(

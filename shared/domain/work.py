@@ -199,19 +199,41 @@ def commit_pending(
     )
 
 
-def begin(
+def carry_out(
+    payments: "PaymentStore",
+    payment: Payment,
+    work: Work,
+    now_ms: int,
+    request: Callable[[], PaymentChange],
+    send: Callable[[Payment], dict[str, Any]],
+) -> dict[str, Any]:
+    """Makes an operation durable, Tx1, and has it sent.
+
+    Args: payment: the state the caller saw; a second operation finds another and is refused.
+    request: checks the state and makes the change, or raises RejectedError. send: asks the
+    provider, with the operation pending.
+    Returns: a step's output: what `send` returns, or why the operation did not begin.
+    """
+    try:
+        begun = _begin(payments, payment, work, now_ms, request)
+    except RejectedError as error:
+        return refused(error)
+    except ConflictError as error:
+        written = written_by_this_run(payments, work)
+        if written is None:
+            return conflicting(error)
+        begun = written
+    return send(begun)
+
+
+def _begin(
     payments: "PaymentStore",
     payment: Payment,
     work: Work,
     now_ms: int,
     request: Callable[[], PaymentChange],
 ) -> Payment:
-    """Makes an operation durable, Tx1, or takes it over where an earlier run of it did.
-
-    Args: payment: the state the caller saw; a second operation finds another and is refused.
-    request: checks the state and makes the change.
-    Raises: RejectedError as `request` does; VersionConflictError; KeyInUseError.
-    """
+    """Makes an operation durable, or takes it over where an earlier run of it did."""
     if is_same_request(payment, work):
         context = work.context(now_ms)
         return commit_pending(
