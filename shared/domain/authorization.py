@@ -232,11 +232,7 @@ def _failure(answer: ProviderAnswer) -> dict[str, str | None]:
             "decline_code": "authentication_required",
             "message": "Your card was declined. This transaction requires authentication.",
         }
-    return {
-        "code": answer.code or "card_declined",
-        "decline_code": answer.decline_code,
-        "message": answer.message or "Your card was declined.",
-    }
+    return answer.decline
 
 
 def _declined_draft(

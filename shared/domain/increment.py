@@ -71,12 +71,7 @@ def record_answer(payment: Payment, answer: ProviderAnswer, context: Context) ->
     if payment.pending is None:
         raise InvariantError(f"{payment.id} has no increment in progress")
     if answer.status is not ProviderStatus.APPROVED:
-        failure = {
-            "code": answer.code or "card_declined",
-            "decline_code": answer.decline_code,
-            "message": answer.message or "Your card was declined.",
-        }
-        return _refused(payment, failure, context)
+        return _refused(payment, answer.decline, context)
     data = {
         "increment_id": increment_name(payment.latest_charge),
         "amount_minor": payment.pending.amount_minor,

@@ -90,6 +90,15 @@ class ProviderAnswer:
     paid_at_once: bool = False
     checks: Checks = field(default_factory=Checks)
 
+    @property
+    def decline(self) -> dict[str, str | None]:
+        """Why it was declined, as events have it."""
+        return {
+            "code": self.code or "card_declined",
+            "decline_code": self.decline_code,
+            "message": self.message or "Your card was declined.",
+        }
+
 
 def idempotency_key(reference: str, operation: str) -> str:
     """Names an operation for the provider, without region, send attempt or clock.
