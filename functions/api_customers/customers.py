@@ -7,7 +7,6 @@ from typing import Any
 
 from functions.api_customers.attachment import (
     DETACHED_AT_ONCE_MAX,
-    SandboxCardsSource,
     made_attached,
 )
 from functions.api_customers.balance_transactions import transacted
@@ -25,6 +24,7 @@ from shared.domain.search import CUSTOMERS
 from shared.edge.api import Api, Reply, Request
 from shared.edge.documents import ScopedDocuments
 from shared.edge.fields import NoParams, merge_metadata
+from shared.edge.methods import SandboxCardsSource
 from shared.edge.search import SearchParams, search_reply
 from shared.wire import objects
 

@@ -11,10 +11,10 @@ from functions.api_customers import (
     domains,
     payment_methods,
 )
-from functions.api_customers.attachment import SandboxCardsSource
 from shared import bootstrap, bootstrap_api
 from shared.domain.ports import DocumentStore
 from shared.edge.api import Api, ApiPorts
+from shared.edge.methods import SandboxCardsSource
 
 
 def build(ports: ApiPorts, documents: DocumentStore, sandbox_cards: SandboxCardsSource) -> Api:

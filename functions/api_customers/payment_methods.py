@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.api_customers.attachment import SandboxCardsSource, made_attached
+from functions.api_customers.attachment import made_attached
 from functions.api_customers.models import (
     AttachPaymentMethod,
     CardChanges,
@@ -21,6 +21,7 @@ from shared.domain.ports import DocumentStore
 from shared.edge.api import Api, Reply, Request
 from shared.edge.documents import ScopedDocuments
 from shared.edge.fields import NoParams, merge_metadata
+from shared.edge.methods import SandboxCardsSource
 from shared.wire import objects
 from shared.wire.errors import CardError, no_such
 
