@@ -14,12 +14,7 @@ def require(
     Raises: RejectedError when the scope has none of this kind, or it was deleted.
     """
     document = found.get(object_id)
-    if (
-        document is None
-        or document.kind != param
-        or document.is_deleted
-        or Scope(document.account, document.livemode) != scope
-    ):
+    if document is None or document.kind != param or document.is_deleted or document.scope != scope:
         raise missing_reference(noun, object_id, param)
     return document
 

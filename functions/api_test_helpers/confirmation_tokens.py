@@ -97,4 +97,4 @@ def _of_creation(params: CreateConfirmationToken, _scope: Scope) -> Sequence[str
 
 
 def _is_own_method(method: Document, scope: Scope) -> bool:
-    return method.kind == _METHOD and Scope(method.account, method.livemode) == scope
+    return method.kind == _METHOD and method.scope == scope

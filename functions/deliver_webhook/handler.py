@@ -275,8 +275,7 @@ class Deliverer:
 
 
 def _require_same_owner(event: Document, endpoint: Document) -> None:
-    owners = {(item.account, item.livemode) for item in (event, endpoint)}
-    if len(owners) != 1:
+    if event.scope != endpoint.scope:
         raise InvariantError(f"{event.id} is not {endpoint.id}'s to be told")
 
 

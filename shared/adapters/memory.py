@@ -97,7 +97,7 @@ class MemoryDatabase:
             if change is not None:
                 record = AuditRecord(change, change.hash, self.signer.sign(change.hash))
                 self.changes.setdefault(document.id, []).append(record)
-            scope = Scope(document.account, document.livemode)
+            scope = document.scope
             self._change_rows(scope, write.stripes, write.listed, write.unlisted)
 
     def check_debits(self, journals: Sequence[Journal]) -> None:

@@ -32,6 +32,11 @@ class Document:
     change_hash: str = field(default="", compare=False)
 
     @property
+    def scope(self) -> "Scope":
+        """Who may see it."""
+        return Scope(self.account, self.livemode)
+
+    @property
     def is_deleted(self) -> bool:
         """Tells whether the object was deleted; a tombstone remains."""
         return bool(self.data.get("deleted"))

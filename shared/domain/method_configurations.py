@@ -45,7 +45,7 @@ def default_configuration(scope: Scope, created_ms: int) -> Document:
 
 def is_default(configuration: Document) -> bool:
     """Tells whether it is the account's default one."""
-    scope = Scope(configuration.account, configuration.livemode)
+    scope = configuration.scope
     return configuration.id == default_id(scope)
 
 

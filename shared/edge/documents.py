@@ -98,8 +98,7 @@ class ScopedDocuments:
         return self._documents.get(object_id) if is_id(object_id) else None
 
     def _sees(self, document: Document, kind: str) -> bool:
-        scope = Scope(document.account, document.livemode)
-        return scope == self._scope and document.kind == kind
+        return document.scope == self._scope and document.kind == kind
 
     def _not_found(
         self, document: Document | None, kind: str, object_id: str, param: str

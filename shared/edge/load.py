@@ -50,7 +50,7 @@ def document_source(documents: DocumentStore, render: Callable[[Document], Json]
         return {
             object_id: render(document)
             for object_id, document in found.items()
-            if Scope(document.account, document.livemode) == scope
+            if document.scope == scope
         }
 
     return read

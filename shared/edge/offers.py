@@ -68,7 +68,7 @@ def _found(request: Request[Any], name: str) -> Document:
     scope, document = request.scope, request.references.get(name)
     if document is None and name == default_id(scope):
         return default_configuration(scope, request.now_ms)
-    is_own = document is not None and Scope(document.account, document.livemode) == scope
+    is_own = document is not None and document.scope == scope
     if document is None or not is_own or document.kind != KIND:
         raise missing_reference(NOUNS[KIND], name, KIND)
     return document
