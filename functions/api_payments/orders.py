@@ -7,7 +7,6 @@ from typing import Any
 from functions.api_payments.models import CreateCharge, CreatePaymentIntent
 from shared.domain.cards import SANDBOX_METHOD_PREFIX
 from shared.domain.documents import Document
-from shared.domain.errors import RejectedError
 from shared.domain.lists import stripes_of
 from shared.domain.payment import Payment
 from shared.domain.ports import SandboxCards
@@ -68,13 +67,8 @@ def method_of(document: Document, *, resumed: bool) -> PaymentMethodChoice:
     Raises: RejectedError when it was detached; a retry goes on with what was begun before.
     """
     data = document.data
-    if data.get("detached") and not resumed:
-        raise RejectedError(
-            "The provided PaymentMethod was detached from a Customer. It may not be used "
-            "again; create a new one.",
-            code="payment_method_unexpected_state",
-            param="payment_method",
-        )
+    if not resumed:
+        methods.require_kept(document)
     return PaymentMethodChoice(
         document.id,
         data["card"],

@@ -24,6 +24,7 @@ from shared.edge.methods import (
     is_unused,
     new_method,
     require_current,
+    require_kept,
     require_one,
     sandbox_method,
     used_up,
@@ -90,13 +91,7 @@ class Methods:
             return _made(request, NewMethod(data))
         scoped = ScopedDocuments(self.documents, request.scope)
         method = scoped.named_by_param(METHOD, method_id, METHOD)
-        if method.data.get("detached"):
-            raise RejectedError(
-                "The provided PaymentMethod was detached from a Customer. It may not be used "
-                "again; create a new one.",
-                code="payment_method_unexpected_state",
-                param=METHOD,
-            )
+        require_kept(method)
         return Chosen(method)
 
     def _confirmed(

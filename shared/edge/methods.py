@@ -150,6 +150,20 @@ def require_current(token: Document, now_ms: int) -> None:
         )
 
 
+def require_kept(method: Document) -> None:
+    """Refuses to use a payment method that its customer gave up.
+
+    Raises: RejectedError.
+    """
+    if method.data.get("detached"):
+        raise RejectedError(
+            "The provided PaymentMethod was detached from a Customer. It may not be used "
+            "again; create a new one.",
+            code="payment_method_unexpected_state",
+            param="payment_method",
+        )
+
+
 def require_one(params: Params, *names: str) -> None:
     """Refuses a request that says more than once what it wants to pay with.
 
@@ -197,7 +211,7 @@ def _sandbox_card(
 
 
 def _sees(scope: Scope, document: Document, kind: str) -> bool:
-    return document.kind == kind and Scope(document.account, document.livemode) == scope
+    return document.kind == kind and document.scope == scope
 
 
 def _use(request: Request[Any]) -> str:
