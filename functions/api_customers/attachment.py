@@ -4,7 +4,7 @@ from typing import Any
 
 from shared.domain.attachment import METHOD, attached_entry
 from shared.domain.audit_trail import created
-from shared.domain.documents import Document, DocumentWrite, ListEntry
+from shared.domain.documents import DocumentWrite, ListEntry
 from shared.edge.api import Request
 from shared.edge.methods import SandboxCardsSource, sandbox_method
 
@@ -23,15 +23,7 @@ def made_attached(
     data = sandbox_method(scope, alias, sandbox_cards)
     if data is None:
         return None
-    document = Document(
-        id=request.new_id("pm"),
-        kind=METHOD,
-        account=scope.account,
-        livemode=scope.livemode,
-        version=1,
-        created_ms=request.now_ms,
-        data={**data, "customer": customer_id},
-    )
+    document = request.document(request.new_id("pm"), METHOD, {**data, "customer": customer_id})
     listed = ListEntry(METHOD, document.created_ms, document.id)
     return created(
         document, request.context, listed=[listed, attached_entry(document, customer_id)]

@@ -49,14 +49,10 @@ def transacted(
     writers one loses, and each transaction ends where the next begins.
     Args: customer: as it is after the change.
     """
-    document = Document(
-        id=request.new_id("cbtxn"),
-        kind=KIND,
-        account=customer.account,
-        livemode=customer.livemode,
-        version=1,
-        created_ms=request.now_ms,
-        data={
+    document = request.document(
+        request.new_id("cbtxn"),
+        KIND,
+        {
             "amount": amount_minor,
             "currency": customer.data["currency"],
             "customer": customer.id,

@@ -49,14 +49,10 @@ class _Configurations:
         """Creates a configuration, or the child of one."""
         params, scope = request.params, request.scope
         parent = self._parent(scope, params.parent)
-        document = Document(
-            id=request.new_id("pmc"),
-            kind=KIND,
-            account=scope.account,
-            livemode=scope.livemode,
-            version=1,
-            created_ms=request.now_ms,
-            data={
+        document = request.document(
+            request.new_id("pmc"),
+            KIND,
+            {
                 "name": params.name or _UNNAMED,
                 "active": True,
                 "parent": params.parent,

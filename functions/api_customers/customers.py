@@ -69,15 +69,7 @@ class _Customers:
         settings = sent.get("invoice_settings", {})
         if method is not None and settings.get("default_payment_method") == asked_for:
             sent["invoice_settings"] = {**settings, "default_payment_method": method.document.id}
-        customer = Document(
-            id=customer_id,
-            kind=KIND,
-            account=request.scope.account,
-            livemode=request.scope.livemode,
-            version=1,
-            created_ms=request.now_ms,
-            data=_with_currency(request, _merged({}, sent)),
-        )
+        customer = request.document(customer_id, KIND, _with_currency(request, _merged({}, sent)))
         self._require_own_default(request, customer, method)
         writes = [created(customer, request.context, listed=_entries(customer))]
         if method is not None:

@@ -40,14 +40,8 @@ class _Domains:
         known = ScopedDocuments(self._documents, scope).find(KIND, name)
         if known is not None:
             return self._change(request, known, params.sent())
-        document = Document(
-            id=name,
-            kind=KIND,
-            account=scope.account,
-            livemode=scope.livemode,
-            version=1,
-            created_ms=request.now_ms,
-            data={"domain_name": params.domain_name, "enabled": params.enabled},
+        document = request.document(
+            name, KIND, {"domain_name": params.domain_name, "enabled": params.enabled}
         )
         write = created(document, request.context, listed=_entries(document))
         return self._commit(request, write)

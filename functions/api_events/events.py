@@ -82,14 +82,10 @@ class _Events:
             raise StateError(
                 f"The webhook endpoint {endpoint.id} is disabled.", param="webhook_endpoint"
             )
-        resend = Document(
-            id=request.new_id("whr"),
-            kind=RESEND,
-            account=request.scope.account,
-            livemode=request.scope.livemode,
-            version=1,
-            created_ms=request.now_ms,
-            data={"event": event.id, "webhook_endpoint": endpoint.id},
+        resend = request.document(
+            request.new_id("whr"),
+            RESEND,
+            {"event": event.id, "webhook_endpoint": endpoint.id},
             expires_at_s=event.expires_at_s,
         )
         reply = Reply(200, objects.event(event))

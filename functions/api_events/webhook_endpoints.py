@@ -41,14 +41,10 @@ class _WebhookEndpoints:
         _check_url(params.url, livemode=request.scope.livemode)
         self._require_room(request)
         secret = _new_secret(request)
-        endpoint = Document(
-            id=request.new_id("we"),
-            kind=KIND,
-            account=request.scope.account,
-            livemode=request.scope.livemode,
-            version=1,
-            created_ms=request.now_ms,
-            data={
+        endpoint = request.document(
+            request.new_id("we"),
+            KIND,
+            {
                 "api_version": params.api_version,
                 "description": params.description,
                 "enabled_events": params.enabled_events,

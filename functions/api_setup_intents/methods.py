@@ -131,15 +131,7 @@ def _confirmation_token(params: Said) -> str | None:
 
 
 def _made(request: Request[Any], new: NewMethod) -> Chosen:
-    method = Document(
-        id=request.new_id("pm"),
-        kind=METHOD,
-        account=request.scope.account,
-        livemode=request.scope.livemode,
-        version=1,
-        created_ms=request.now_ms,
-        data=new.data,
-    )
+    method = request.document(request.new_id("pm"), METHOD, new.data)
     listed = ListEntry(METHOD, method.created_ms, method.id)
     write = created(method, request.context, listed=[listed])
     used = [next_version(facts, request.context) for facts in new.used]

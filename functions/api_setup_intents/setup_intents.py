@@ -81,14 +81,8 @@ class SetupIntents:
             )
         chosen = self.methods.chosen(request, intent_id, params.usage)
         require_owner(chosen, params.customer, None)
-        intent = Document(
-            id=intent_id,
-            kind=INTENT,
-            account=request.scope.account,
-            livemode=request.scope.livemode,
-            version=1,
-            created_ms=request.now_ms,
-            data=_created_data(request, intent_id, chosen) | self._offered(request),
+        intent = request.document(
+            intent_id, INTENT, _created_data(request, intent_id, chosen) | self._offered(request)
         )
         if params.confirm:
             return self._confirm(request, None, intent, chosen)

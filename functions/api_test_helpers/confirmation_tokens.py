@@ -43,14 +43,10 @@ class ConfirmationTokens:
         require_one(request.params, _METHOD, "payment_method_data")
         method_id, method = self._method(request)
         sent = request.params.sent()
-        token = Document(
-            id=request.new_id("ctoken"),
-            kind=KIND,
-            account=request.scope.account,
-            livemode=request.scope.livemode,
-            version=1,
-            created_ms=request.now_ms,
-            data={
+        token = request.document(
+            request.new_id("ctoken"),
+            KIND,
+            {
                 "payment_method": method_id,
                 "method": method.data,
                 "payment_intent": None,

@@ -76,7 +76,7 @@ class Tokenizer:
             "metadata": metadata,
             "allow_redisplay": params.allow_redisplay,
         }
-        method = _new_document(request, "pm", "payment_method", data)
+        method = request.document(request.new_id("pm"), "payment_method", data)
         listed = ListEntry("payment_method", method.created_ms, method.id)
         account = request.references.get(request.scope.account)
         stripes = stripes_of(account, livemode=request.scope.livemode)
@@ -98,7 +98,7 @@ class Tokenizer:
             "billing_details": _holder(card),
             "used": False,
         }
-        token = _new_document(request, "tok", "token", data)
+        token = request.document(request.new_id("tok"), "token", data)
         reply = Reply(200, objects.token(token))
         self._documents.commit([created(token, request.context)], request.answered(reply))
         return reply
@@ -187,20 +187,6 @@ def _summary(card: CardNumber, vault_token: str, fingerprint: str) -> CardSummar
         country=known.country if known else "",
         fingerprint=fingerprint,
         network_risk=known.risk if known else "normal",
-    )
-
-
-def _new_document(
-    request: Request[Any], prefix: str, kind: str, data: Mapping[str, Any]
-) -> Document:
-    return Document(
-        id=request.new_id(prefix),
-        kind=kind,
-        account=request.scope.account,
-        livemode=request.scope.livemode,
-        version=1,
-        created_ms=request.now_ms,
-        data=data,
     )
 
 

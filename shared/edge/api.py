@@ -164,6 +164,19 @@ class Request(Generic[M]):
         use = str(self.claim.expires_at_s)
         return derive_id(prefix, self.scope.account, self.scope.mode, self.idempotency_key, use)
 
+    def document(
+        self,
+        object_id: str,
+        kind: str,
+        data: Mapping[str, Any],
+        expires_at_s: int | None = None,
+    ) -> Document:
+        """Makes the first version of an object of whoever asks."""
+        account, livemode = self.scope.account, self.scope.livemode
+        return Document(
+            object_id, kind, account, livemode, 1, self.now_ms, data, expires_at_s=expires_at_s
+        )
+
 
 Operation = Callable[[Request[M]], Reply]
 
