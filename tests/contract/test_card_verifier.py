@@ -3,23 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import boto3
 import pytest
-from moto import mock_aws
 
-from functions.sandbox_network.service import NetworkService
-from functions.sandbox_network.store import NetworkStore
 from shared.adapters.memory import MemoryClock
 from shared.adapters.memory_provider import MemoryProvider
 from shared.adapters.providers.sandbox import SandboxProvider
-from shared.adapters.secrets import FixedSecret
 from shared.domain.cards import CardNumber
 from shared.domain.errors import InvariantError
 from shared.domain.providers import AuthorizationRequest, ProviderStatus, VerificationRequest
-from tests.support.aws import REGION, create_table
-from tests.support.logs import recorded_logger
-from tests.support.loopback import Received, Reply, serve
-from tests.support.notices import KeptNotices
+from tests.support.card_network import network
 
 VISA = CardNumber("4242424242424242", 12, 2040, "123")
 ASKED = VerificationRequest(
@@ -34,23 +26,8 @@ Verifier = MemoryProvider | SandboxProvider
 
 @pytest.fixture(params=["memory", "http"])
 def verifier(request: pytest.FixtureRequest) -> Iterator[Verifier]:
-    clock = MemoryClock()
-    if request.param == "memory":
-        yield MemoryProvider(clock)
-        return
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name=REGION)
-        create_table(client, "network")
-        secret = FixedSecret("a-secret")
-        store = NetworkStore(client, "network")
-        service = NetworkService(store, secret, KeptNotices(), clock, recorded_logger()[0])
-
-        def answer(received: Received) -> Reply:
-            response = service.handle(received.as_http_api_event(), None)
-            return Reply(response["statusCode"], response["body"].encode(), response["headers"])
-
-        with serve(answer) as url:
-            yield SandboxProvider(url, secret)
+    with network(request.param, MemoryClock()) as found:
+        yield found
 
 
 def with_number(number: str) -> VerificationRequest:

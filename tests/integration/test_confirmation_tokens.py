@@ -39,13 +39,6 @@ def made(world: Published, merchant: Merchant, **params: Any) -> dict[str, Any]:
     return body
 
 
-def post(world: Published, merchant: Merchant, path: str, **params: Any) -> dict[str, Any]:
-    answer = world.call("POST", path, params, merchant=merchant)
-    assert answer.status == 200, answer.text
-    body: dict[str, Any] = answer.body
-    return body
-
-
 def kept(world: Published, merchant: Merchant, token: str) -> dict[str, Any]:
     answer = world.call("GET", f"/v1/confirmation_tokens/{token}", merchant=merchant)
     assert answer.status == 200, answer.text
@@ -61,10 +54,10 @@ def test_confirmation_token_of_a_payment_method_has_every_field(
     world: Published, merchant: Merchant
 ) -> None:
     # given
-    customer = post(world, merchant, "/v1/customers")["id"]
-    method = post(world, merchant, "/v1/payment_methods", type="card", card=CARD)
+    customer = world.post(merchant, "/v1/customers")["id"]
+    method = world.post(merchant, "/v1/payment_methods", type="card", card=CARD)
     attach = f"/v1/payment_methods/{method['id']}/attach"
-    post(world, merchant, attach, customer=customer)
+    world.post(merchant, attach, customer=customer)
     # when
     params = {"return_url": "https://example.com/back", "setup_future_usage": "off_session"}
     token = made(world, merchant, payment_method=method["id"], shipping=SHIPPING, **params)
@@ -106,7 +99,7 @@ def test_confirmation_token_of_a_cards_token_uses_that_up(
     world: Published, merchant: Merchant
 ) -> None:
     # given
-    card = post(world, merchant, "/v1/tokens", card={**CARD, "name": "Ada"})["id"]
+    card = world.post(merchant, "/v1/tokens", card={**CARD, "name": "Ada"})["id"]
     # when
     data = of_token(card, billing_details={"email": "a@example.com"}, allow_redisplay="always")
     preview = made(world, merchant, payment_method_data=data)["payment_method_preview"]
@@ -179,10 +172,10 @@ def test_confirmation_token_of_a_detached_payment_method_is_refused(
     world: Published, merchant: Merchant
 ) -> None:
     # given
-    customer = post(world, merchant, "/v1/customers", payment_method="pm_card_visa")["id"]
+    customer = world.post(merchant, "/v1/customers", payment_method="pm_card_visa")["id"]
     path = f"/v1/customers/{customer}/payment_methods"
     method = world.call("GET", path, merchant=merchant).body["data"][0]["id"]
-    post(world, merchant, f"/v1/payment_methods/{method}/detach")
+    world.post(merchant, f"/v1/payment_methods/{method}/detach")
     # when
     answer = make(world, merchant, payment_method=method)
     # then
@@ -190,7 +183,7 @@ def test_confirmation_token_of_a_detached_payment_method_is_refused(
 
 
 def test_confirmation_token_repeated_key_makes_one(world: Published, merchant: Merchant) -> None:
-    data = {"payment_method_data": of_token(post(world, merchant, "/v1/tokens", card=CARD)["id"])}
+    data = {"payment_method_data": of_token(world.post(merchant, "/v1/tokens", card=CARD)["id"])}
     answers = [world.call("POST", HELPER, data, merchant=merchant, key="k") for _ in range(2)]
     assert answers[0].status == 200
     assert answers[0].text == answers[1].text
@@ -201,8 +194,8 @@ def test_confirmation_token_of_another_merchant_is_unknown(
 ) -> None:
     # given
     other = world.merchant("other")
-    method = post(world, merchant, "/v1/payment_methods", type="card", card=CARD)["id"]
-    card = post(world, merchant, "/v1/tokens", card=CARD)["id"]
+    method = world.post(merchant, "/v1/payment_methods", type="card", card=CARD)["id"]
+    card = world.post(merchant, "/v1/tokens", card=CARD)["id"]
     token = made(world, merchant, payment_method=method)["id"]
     # then
     answer = world.call("GET", f"/v1/confirmation_tokens/{token}", merchant=other)
@@ -230,7 +223,7 @@ def bring(world: Published, merchant: Merchant, operation: str, **params: Any) -
     """Pays with what a request brings, with the creation of a payment or after it."""
     if operation == "create":
         return pay(world, merchant, **params)
-    payment = post(world, merchant, PAYMENTS, **ORDER)["id"]
+    payment = world.post(merchant, PAYMENTS, **ORDER)["id"]
     return world.call("POST", f"{PAYMENTS}/{payment}/confirm", params, merchant=merchant)
 
 
@@ -245,7 +238,7 @@ def test_payment_by_confirmation_token_makes_its_payment_method_and_uses_it_up(
     world: Published, merchant: Merchant, operation: str
 ) -> None:
     # given
-    card = post(world, merchant, "/v1/tokens", card=CARD)["id"]
+    card = world.post(merchant, "/v1/tokens", card=CARD)["id"]
     data = of_token(card, billing_details={"name": "Ada"}, metadata={"a": "1"})
     token = made(world, merchant, payment_method_data=data, shipping=SHIPPING)
     # when
@@ -268,7 +261,7 @@ def test_payment_by_confirmation_token_of_a_payment_method_charges_that(
     world: Published, merchant: Merchant
 ) -> None:
     # given
-    customer = post(world, merchant, "/v1/customers", payment_method="pm_card_visa")["id"]
+    customer = world.post(merchant, "/v1/customers", payment_method="pm_card_visa")["id"]
     path = f"/v1/customers/{customer}/payment_methods"
     method = world.call("GET", path, merchant=merchant).body["data"][0]["id"]
     token = made(world, merchant, payment_method=method, shipping=SHIPPING)["id"]
@@ -353,7 +346,7 @@ def test_confirmation_token_saves_the_card_with_its_payment(
     # given
     params = {"payment_method": "pm_card_visa", "setup_future_usage": "off_session"}
     token = made(world, merchant, **params)["id"]
-    customer = post(world, merchant, "/v1/customers")["id"]
+    customer = world.post(merchant, "/v1/customers")["id"]
     # when
     paid = pay(world, merchant, confirmation_token=token, customer=customer).body
     # then
@@ -377,7 +370,7 @@ def test_payment_by_a_cards_token_makes_a_payment_method_once(
     world: Published, merchant: Merchant, operation: str
 ) -> None:
     # given
-    card = post(world, merchant, "/v1/tokens", card={**CARD, "name": "Ada"})["id"]
+    card = world.post(merchant, "/v1/tokens", card={**CARD, "name": "Ada"})["id"]
     # when
     answer = bring(world, merchant, operation, payment_method_data=of_token(card))
     # then
@@ -395,12 +388,12 @@ def test_payment_that_is_not_confirmed_takes_a_cards_token(
     world: Published, merchant: Merchant
 ) -> None:
     # given
-    cards = [post(world, merchant, "/v1/tokens", card=CARD)["id"] for _ in range(2)]
+    cards = [world.post(merchant, "/v1/tokens", card=CARD)["id"] for _ in range(2)]
     # when
-    created = post(world, merchant, PAYMENTS, **ORDER, payment_method_data=of_token(cards[0]))
+    created = world.post(merchant, PAYMENTS, **ORDER, payment_method_data=of_token(cards[0]))
     path = f"{PAYMENTS}/{created['id']}"
-    updated = post(world, merchant, path, payment_method_data=of_token(cards[1]))
-    confirmed = post(world, merchant, f"{path}/confirm")
+    updated = world.post(merchant, path, payment_method_data=of_token(cards[1]))
+    confirmed = world.post(merchant, f"{path}/confirm")
     # then
     assert created["status"] == updated["status"] == "requires_confirmation"
     assert created["payment_method"] != updated["payment_method"] == confirmed["payment_method"]
@@ -415,7 +408,7 @@ def test_request_that_died_with_its_token_goes_on_with_it(
 ) -> None:
     # given
     token = made(world, merchant, payment_method_data=of_token("tok_visa"))["id"]
-    payment = post(world, merchant, PAYMENTS, **ORDER)["id"]
+    payment = world.post(merchant, PAYMENTS, **ORDER)["id"]
     path = PAYMENTS if operation == "create" else f"{PAYMENTS}/{payment}/confirm"
     order = {**ORDER, "confirm": "true"} if operation == "create" else {}
     params = {**order, "confirmation_token": token}

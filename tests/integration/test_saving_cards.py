@@ -25,15 +25,8 @@ def merchant(world: World) -> Merchant:
     return world.merchant()
 
 
-def post(world: World, merchant: Merchant, path: str, **params: Any) -> dict[str, Any]:
-    answer = world.call("POST", path, params, merchant=merchant)
-    assert answer.status == 200, answer.text
-    body: dict[str, Any] = answer.body
-    return body
-
-
 def customer(world: World, merchant: Merchant) -> str:
-    name: str = post(world, merchant, "/v1/customers")["id"]
+    name: str = world.post(merchant, "/v1/customers")["id"]
     return name
 
 
@@ -54,7 +47,7 @@ def test_paid_card_is_saved_with_its_checks(capture: str, has_sale: bool) -> Non
     world = World(has_sale=has_sale)
     merchant = world.merchant()
     owner = customer(world, merchant)
-    method = post(world, merchant, "/v1/payment_methods", type="card", card=CARD)["id"]
+    method = world.post(merchant, "/v1/payment_methods", type="card", card=CARD)["id"]
     # when
     body = pay(world, merchant, owner, payment_method=method, capture_method=capture).body
     # then
@@ -81,12 +74,12 @@ def test_wish_is_heard_until_the_confirmation(
     owner = customer(world, merchant)
     order = {"amount": 100, "currency": "usd", "customer": owner, "payment_method": "pm_card_visa"}
     wish = {"setup_future_usage": "on_session"}
-    made = post(world, merchant, PATH, **order, **(wish if moment == "create" else {}))
+    made = world.post(merchant, PATH, **order, **(wish if moment == "create" else {}))
     path = f"{PATH}/{made['id']}"
     if moment == "update":
-        assert post(world, merchant, path, **wish)["setup_future_usage"] == "on_session"
+        assert world.post(merchant, path, **wish)["setup_future_usage"] == "on_session"
     # when
-    body = post(world, merchant, f"{path}/confirm", **(wish if moment == "confirm" else {}))
+    body = world.post(merchant, f"{path}/confirm", **(wish if moment == "confirm" else {}))
     # then
     assert body["setup_future_usage"] == "on_session"
     assert saved_of(world, merchant, owner) == [body["payment_method"]]
@@ -95,9 +88,9 @@ def test_wish_is_heard_until_the_confirmation(
 def test_wish_that_is_taken_back_saves_nothing(world: World, merchant: Merchant) -> None:
     owner = customer(world, merchant)
     order = {"amount": 100, "currency": "usd", "customer": owner, "payment_method": "pm_card_visa"}
-    made = post(world, merchant, PATH, **order, setup_future_usage="off_session")
+    made = world.post(merchant, PATH, **order, setup_future_usage="off_session")
     path = f"{PATH}/{made['id']}"
-    body = post(world, merchant, f"{path}/confirm", setup_future_usage="")
+    body = world.post(merchant, f"{path}/confirm", setup_future_usage="")
     assert (body["status"], body["setup_future_usage"]) == ("succeeded", None)
     assert saved_of(world, merchant, owner) == []
 
@@ -118,8 +111,8 @@ def test_payment_of_nobody_saves_nothing(world: World, merchant: Merchant) -> No
 
 def test_card_that_is_saved_already_pays_as_ever(world: World, merchant: Merchant) -> None:
     owner = customer(world, merchant)
-    method = post(world, merchant, "/v1/payment_methods", type="card", card=CARD)["id"]
-    post(world, merchant, f"/v1/payment_methods/{method}/attach", customer=owner)
+    method = world.post(merchant, "/v1/payment_methods", type="card", card=CARD)["id"]
+    world.post(merchant, f"/v1/payment_methods/{method}/attach", customer=owner)
     assert pay(world, merchant, owner, payment_method=method).body["status"] == "succeeded"
     assert world.database.documents[method].version == 2
 
@@ -129,10 +122,10 @@ def test_card_that_becomes_anothers_meanwhile_pays_and_stays_theirs(
 ) -> None:
     # given
     owner, other = customer(world, merchant), customer(world, merchant)
-    method = post(world, merchant, "/v1/payment_methods", type="card", card=CARD)["id"]
+    method = world.post(merchant, "/v1/payment_methods", type="card", card=CARD)["id"]
 
     def attached() -> None:
-        post(world, merchant, f"/v1/payment_methods/{method}/attach", customer=other)
+        world.post(merchant, f"/v1/payment_methods/{method}/attach", customer=other)
 
     on_provider(world, Operation.SALE, "before_send", attached)
     # when

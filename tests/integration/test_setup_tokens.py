@@ -23,21 +23,14 @@ def merchant(world: Published) -> Merchant:
     return world.merchant()
 
 
-def post(world: Published, merchant: Merchant, path: str, **params: Any) -> dict[str, Any]:
-    answer = world.call("POST", path, params, merchant=merchant)
-    assert answer.status == 200, answer.text
-    body: dict[str, Any] = answer.body
-    return body
-
-
 def confirmation(world: Published, merchant: Merchant, **params: Any) -> str:
     order = {"payment_method": "pm_card_visa", **params}
-    token: str = post(world, merchant, "/v1/test_helpers/confirmation_tokens", **order)["id"]
+    token: str = world.post(merchant, "/v1/test_helpers/confirmation_tokens", **order)["id"]
     return token
 
 
 def of_card(world: Published, merchant: Merchant) -> dict[str, Any]:
-    card = post(world, merchant, "/v1/tokens", card={**CARD, "name": "Ada"})["id"]
+    card = world.post(merchant, "/v1/tokens", card={**CARD, "name": "Ada"})["id"]
     return {"type": "card", "card": {"token": card}}
 
 
@@ -52,14 +45,14 @@ def test_card_of_a_token_becomes_a_payment_method_and_is_saved(
     world: Published, merchant: Merchant, moment: str
 ) -> None:
     # given
-    customer = post(world, merchant, "/v1/customers")["id"]
+    customer = world.post(merchant, "/v1/customers")["id"]
     data = {"payment_method_data": of_card(world, merchant)}
-    made = post(world, merchant, PATH, customer=customer, **(data if moment == "create" else {}))
+    made = world.post(merchant, PATH, customer=customer, **(data if moment == "create" else {}))
     path = f"{PATH}/{made['id']}"
     if moment == "update":
-        assert post(world, merchant, path, **data)["status"] == "requires_confirmation"
+        assert world.post(merchant, path, **data)["status"] == "requires_confirmation"
     # when
-    body = post(world, merchant, f"{path}/confirm", **(data if moment == "confirm" else {}))
+    body = world.post(merchant, f"{path}/confirm", **(data if moment == "confirm" else {}))
     # then
     assert body["status"] == "succeeded"
     method = world.call("GET", f"/v1/payment_methods/{body['payment_method']}", merchant=merchant)
