@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import StringConstraints
 
 from functions.api_ledger.stores import Stores, book_name
-from functions.api_ledger.windows import NEWEST, cut, is_within
+from functions.api_ledger.windows import NEWEST, is_within
 from shared.domain.audit import AuditRecord
 from shared.domain.audit_trail import payment_changes
 from shared.domain.documents import Scope
@@ -23,7 +23,7 @@ from shared.domain.pages import BookPage, Listed
 from shared.domain.reading import BookReader, Position, Window
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import PageParams
-from shared.edge.lists import cursors, list_reply, one_cursor
+from shared.edge.lists import cursors, cut, list_reply, one_cursor
 
 _URL = "/v1/ledger/audit_log"
 _NOUN = "audit record"

@@ -6,7 +6,7 @@ from typing import Any
 
 from functions.api_ledger.models import AsOf, ListAccounts, ListEntries, ListJournals
 from functions.api_ledger.stores import Stores
-from functions.api_ledger.windows import NEWEST, cut, is_within, window
+from functions.api_ledger.windows import NEWEST, is_within, window
 from shared.domain.balance_transactions import kind_of
 from shared.domain.documents import Scope
 from shared.domain.evidence import RecordKind
@@ -16,7 +16,7 @@ from shared.domain.payment import Payment
 from shared.domain.reading import Balances, BookReader, Lines, Position, Window, before
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import NoParams
-from shared.edge.lists import list_reply
+from shared.edge.lists import cut, list_reply
 from shared.edge.payments import find_payment, read_journals
 from shared.wire import ledger as wire
 from shared.wire.errors import no_such

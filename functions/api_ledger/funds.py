@@ -6,7 +6,7 @@ from typing import Any
 
 from functions.api_ledger.models import ListBalanceTransactions
 from functions.api_ledger.stores import Stores, book_name
-from functions.api_ledger.windows import NEWEST, cut, is_within, window
+from functions.api_ledger.windows import NEWEST, is_within, window
 from shared.domain import accounts
 from shared.domain.accounts import account_type
 from shared.domain.balance_transactions import (
@@ -23,7 +23,7 @@ from shared.domain.payment import Payment
 from shared.domain.reading import Position
 from shared.edge.api import Api, Reply, Request
 from shared.edge.fields import NoParams
-from shared.edge.lists import list_reply
+from shared.edge.lists import cut, list_reply
 from shared.edge.payments import (
     find_owner,
     find_transactions,

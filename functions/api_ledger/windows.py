@@ -1,14 +1,11 @@
 """List parameters as windows of a book, or of the few objects of one payment."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable
 
 from functions.api_ledger.models import SECOND_MAX
 from shared.domain.reading import Position, Window
-from shared.edge.fields import ListParams, PageParams
+from shared.edge.fields import ListParams
 from shared.edge.lists import created_bounds_ms, cursors
-
-T = TypeVar("T")
 
 _MS_MAX = SECOND_MAX * 1000 + 999
 # Behind every line there is: what is not sealed yet is newer than all of them.
@@ -37,22 +34,6 @@ def is_within(at_ms: int, window: Window) -> bool:
     """Tells whether a time is in a window's bounds."""
     is_new = window.from_ms is None or at_ms >= window.from_ms
     return is_new and (window.to_ms is None or at_ms <= window.to_ms)
-
-
-def cut(
-    items: Sequence[T], params: PageParams, id_of: Callable[[T], str], *, noun: str
-) -> tuple[list[T], bool]:
-    """Cuts a page out of a few objects, in the order they are listed in.
-
-    Returns: the page, and whether there are more in the direction asked for.
-    """
-    places = {id_of(item): place for place, item in enumerate(items)}
-    after, before = cursors(params, places.get, noun=noun)
-    if before is not None:
-        rest = items[:before]
-        return list(rest[-params.limit :]), len(rest) > params.limit
-    rest = items if after is None else items[after + 1 :]
-    return list(rest[: params.limit]), len(rest) > params.limit
 
 
 def _bounds_ms(params: ListParams) -> tuple[int | None, int | None]:

@@ -9,7 +9,7 @@ from shared.domain.errors import RejectedError
 from shared.domain.payment import Payment
 from shared.edge.api import Reply, Request
 from shared.edge.fields import PageParams
-from shared.edge.lists import cursors, list_reply
+from shared.edge.lists import cut, list_reply
 from shared.edge.payments import line_items_url
 from shared.wire import payments as wire
 from shared.wire.errors import RequestError
@@ -62,11 +62,5 @@ def checked(
 def line_items(request: Request[PageParams], payment: Payment) -> Reply:
     """Lists the line items of a payment, in the order in which they were sent."""
     items = wire.line_items(payment)
-    places = {item["id"]: place for place, item in enumerate(items)}
-    after, before = cursors(request.params, places.get, noun="line item")
-    first = 0 if after is None else after + 1
-    end = len(items) if before is None else before
-    limit = request.params.limit
-    page = items[max(first, end - limit) : end] if before is not None else items[first:][:limit]
-    has_more = end - first > limit
+    page, has_more = cut(items, request.params, lambda item: item["id"], noun="line item")
     return Reply(200, list_reply(line_items_url(payment), page, has_more=has_more))

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from shared.domain.documents import PageQuery
@@ -61,6 +61,22 @@ def cursors(
 
     after = found(params.starting_after, "starting_after")
     return after, found(params.ending_before, "ending_before")
+
+
+def cut(
+    items: Sequence[T], params: PageParams, id_of: Callable[[T], str], *, noun: str
+) -> tuple[list[T], bool]:
+    """Cuts a page out of a few objects, in the order they are listed in.
+
+    Returns: the page, and whether there are more in the direction asked for.
+    """
+    places = {id_of(item): place for place, item in enumerate(items)}
+    after, before = cursors(params, places.get, noun=noun)
+    if before is not None:
+        rest = items[:before]
+        return list(rest[-params.limit :]), len(rest) > params.limit
+    rest = items if after is None else items[after + 1 :]
+    return list(rest[: params.limit]), len(rest) > params.limit
 
 
 def one_cursor(params: PageParams) -> None:
