@@ -115,7 +115,7 @@ class _Customers:
         before = scoped.named_by_path(KIND, request.path["id"])
         data = _with_currency(request, _merged(before.data, request.params.sent()))
         after = replace(before, data=data)
-        self._require_own_default(request, after)
+        relied_on = self._require_own_default(request, after)
         old, new = _entries(before), _entries(after)
         write = updated(
             before,
@@ -124,7 +124,7 @@ class _Customers:
             listed=[entry for entry in new if entry not in old],
             unlisted=[entry for entry in old if entry not in new],
         )
-        writes = [write]
+        writes = [replace(write, unchanged=relied_on)]
         changed = data["balance"] - before.data.get("balance", 0)
         if changed:
             writes.append(transacted(request, write.document, changed, "adjustment"))
@@ -138,6 +138,8 @@ class _Customers:
         entries = _entries(customer)
         tombstone = updated(customer, {"deleted": True}, request.context, unlisted=entries)
         self._documents.commit([tombstone])
+        # Nothing is attached from now on; what was meanwhile goes as well.
+        self._detach_all(request, customer)
         return Reply(200, objects.deleted(tombstone.document))
 
     def _detach_all(self, request: Request[NoParams], customer: Document) -> None:
@@ -169,13 +171,16 @@ class _Customers:
         request: Request[Any],
         customer: Document,
         just_attached: DocumentWrite | None = None,
-    ) -> None:
-        """Refuses a default payment method that is not this customer's."""
+    ) -> tuple[Document, ...]:
+        """Refuses a default payment method that is not this customer's.
+
+        Returns: the one there is, which may not be detached meanwhile.
+        """
         if "invoice_settings" not in request.params.model_fields_set:
-            return
+            return ()
         method_id = customer.data["invoice_settings"].get("default_payment_method")
         if method_id is None or (just_attached and method_id == just_attached.document.id):
-            return
+            return ()
         scoped = ScopedDocuments(self._documents, request.scope)
         param = "invoice_settings[default_payment_method]"
         method = scoped.named_by_param("payment_method", method_id, param)
@@ -186,6 +191,7 @@ class _Customers:
                 code="resource_missing",
                 param=param,
             )
+        return (method,)
 
     def _commit(self, request: Request[Any], writes: Sequence[DocumentWrite]) -> Reply:
         reply = Reply(200, objects.customer(writes[0].document))

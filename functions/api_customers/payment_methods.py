@@ -1,6 +1,7 @@
 """Operations on stored payment methods and tokens; the vault creates both."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from functions.api_customers.models import (
     ListPaymentMethods,
     UpdatePaymentMethod,
 )
-from shared.domain.attachment import attached, attached_collection, detached
+from shared.domain.attachment import attached_collection, attached_to, detached
 from shared.domain.audit_trail import updated
 from shared.domain.confirmation_tokens import KIND as CONFIRMATION_TOKEN
 from shared.domain.documents import Document, DocumentWrite
@@ -111,20 +112,22 @@ class _PaymentMethods:
         customer = self._customer(request)
         if method.data.get("customer") == customer.id:
             return Reply(200, objects.payment_method(method), unchanged=True)
-        return self._commit(request, [attached(method, customer.id, request.context)])
+        return self._commit(request, [attached_to(method, customer, request.context)])
 
     def detach(self, request: Request[NoParams]) -> Reply:
         """Detaches a payment method, also as its customer's default."""
         method = self._named(request)
-        writes = [detached(method, request.context)]
+        write = detached(method, request.context)
         customer = self._scoped(request).find("customer", method.data["customer"])
-        if customer is not None:
-            settings = customer.data.get("invoice_settings", {})
-            if settings.get("default_payment_method") == method.id:
-                settings = {**settings, "default_payment_method": None}
-                data = {**customer.data, "invoice_settings": settings}
-                writes.append(updated(customer, data, request.context))
-        return self._commit(request, writes)
+        if customer is None:
+            return self._commit(request, [write])
+        settings = customer.data.get("invoice_settings", {})
+        if settings.get("default_payment_method") != method.id:
+            # Nobody makes it the default meanwhile.
+            return self._commit(request, [replace(write, unchanged=(customer,))])
+        settings = {**settings, "default_payment_method": None}
+        data = {**customer.data, "invoice_settings": settings}
+        return self._commit(request, [write, updated(customer, data, request.context)])
 
     def retrieve_token(self, request: Request[NoParams]) -> Reply:
         """Returns a token."""
@@ -140,9 +143,7 @@ class _PaymentMethods:
     def _made(self, request: Request[AttachPaymentMethod]) -> DocumentWrite | None:
         alias, customer_id = request.path["id"], request.params.customer
         made = made_attached(request, alias, customer_id, self._sandbox_cards)
-        if made is not None:
-            self._customer(request)
-        return made
+        return None if made is None else replace(made, unchanged=(self._customer(request),))
 
     def _customer(self, request: Request[AttachPaymentMethod]) -> Document:
         customer_id = request.params.customer

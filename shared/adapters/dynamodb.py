@@ -245,6 +245,11 @@ def document_operations(
                 raise InvariantError("this store was opened without what signs audit records")
             operations.append(put_new(table, change_item(write.change, signer)))
         operations.append(put_version(table, document_item(document), document.version - 1))
+        # Put again as they are: that takes no right that the writer has not got, and the stream
+        # tells nobody of an item that stayed the same.
+        operations += [
+            put_version(table, document_item(other), other.version) for other in write.unchanged
+        ]
         operations += [put(table, list_item(write, entry)) for entry in write.listed]
         operations += [
             delete(

@@ -88,6 +88,9 @@ class MemoryDatabase:
             current = self.documents.get(write.document.id)
             if (current.version if current else 0) != write.document.version - 1:
                 raise VersionConflictError("Another request changed this object first.")
+            for other in write.unchanged:
+                if self.documents[other.id].version != other.version:
+                    raise VersionConflictError("Another request changed this object first.")
 
     def put_documents(self, writes: Sequence[DocumentWrite]) -> None:
         """Writes documents, their audit records and their rows."""

@@ -1,6 +1,7 @@
 """Payment methods on their way to a customer and back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from shared.domain.audit_trail import updated
@@ -43,6 +44,25 @@ def attached(
         )
     data = {**method.data, **(changes or {}), "customer": customer_id}
     return updated(method, data, context, listed=[attached_entry(method, customer_id)])
+
+
+def attached_to(
+    method: Document,
+    customer: Document | None,
+    context: Context,
+    changes: Mapping[str, Any] | None = None,
+) -> DocumentWrite:
+    """Attaches a payment method to a customer who is there.
+
+    Written only while the customer stays as they were read: nothing is attached to one who is
+    deleted meanwhile.
+
+    Args: customer: None where there is none. changes: see attached.
+    Raises: RejectedError as `attached` does, and when the customer was deleted.
+    """
+    if customer is None or customer.is_deleted:
+        raise RejectedError("The customer was deleted.", code="resource_missing", param="customer")
+    return replace(attached(method, customer.id, context, changes), unchanged=(customer,))
 
 
 def detached(method: Document, context: Context) -> DocumentWrite:

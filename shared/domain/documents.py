@@ -60,6 +60,8 @@ class DocumentWrite:
 
     Args: change: the audit record of it, None for what is not audited; `created` and `updated` of
     the audit trail make both. stripes: over which its rows are spread; see shared.domain.lists.
+    unchanged: other documents that it relies on, as they were read: the write loses against whoever
+    changes one of them. None of them may be written with it.
     """
 
     document: Document
@@ -67,6 +69,7 @@ class DocumentWrite:
     unlisted: tuple[ListEntry, ...] = ()
     change: Change | None = None
     stripes: int = 1
+    unchanged: tuple[Document, ...] = ()
 
     def __post_init__(self) -> None:
         document, change = self.document, self.change

@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from shared.domain.attachment import attached
+from shared.domain.attachment import attached_to
 from shared.domain.changes import Context, PaymentChange
 from shared.domain.payment import Payment
 from shared.domain.providers import ProviderAnswer, ProviderStatus
@@ -24,7 +24,8 @@ def saved(
     """Attaches the payment method to the customer with the change that records an authorization.
 
     Where the merchant asked for it, and there is a customer; what is somebody's already, or was
-    detached meanwhile, stays as it is: the payment is good all the same.
+    detached meanwhile, stays as it is, and so it does where the customer was deleted: the payment
+    is good all the same.
 
     Args: before: the payment that the change is of.
     """
@@ -34,5 +35,8 @@ def saved(
     method = documents.get(before.latest_charge.payment_method)
     if method is None or method.data.get("customer") or method.data.get("detached"):
         return change
-    write = attached(method, customer, context, {"checks": asdict(answer.checks)})
+    owner = documents.get(customer)
+    if owner is None or owner.is_deleted:
+        return change
+    write = attached_to(method, owner, context, {"checks": asdict(answer.checks)})
     return replace(change, documents=(*change.documents, write))

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from shared.domain.attachment import attached
+from shared.domain.attachment import attached_to
 from shared.domain.audit_trail import created, updated
 from shared.domain.cards import CardSummary
 from shared.domain.changes import Context
@@ -73,10 +73,14 @@ Word = ProviderAnswer | Silence
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A setup intent and one of its attempts, which are changed together."""
+    """A setup intent and one of its attempts, which are changed together.
+
+    Args: customer: as they are now, where that was read and there is one.
+    """
 
     intent: Document
     attempt: Document
+    customer: Document | None = None
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> "Setup":
@@ -269,8 +273,10 @@ def _succeeded(
     try:
         saved = _attached(setup, method, checks, context)
     except RejectedError as error:
-        # Somebody else's by now: the card is good, and still cannot be kept for this customer.
-        failure = {"code": "payment_method_unexpected_state", "message": error.message}
+        # Somebody else's by now, or the customer is gone: the card is good, and still cannot be
+        # kept for them.
+        code = error.code or "payment_method_unexpected_state"
+        failure = {"code": code, "message": error.message}
         return _failed(setup, failure, checks, context)
     ended = _ended(
         setup,
@@ -287,7 +293,7 @@ def _attached(
     customer = setup.intent.data["customer"]
     if customer is None or method.data.get("customer") == customer:
         return []
-    return [attached(method, customer, context, {"checks": dict(checks)})]
+    return [attached_to(method, setup.customer, context, {"checks": dict(checks)})]
 
 
 def _failed(
@@ -353,7 +359,7 @@ def commit_open(
         setup, method = load(documents, names)
         if not setup.is_open:
             return setup
-        writes = decide(setup, method)
+        writes = decide(_with_customer(documents, setup), method)
         try:
             documents.commit(writes)
         except VersionConflictError:
@@ -361,3 +367,11 @@ def commit_open(
         after = {write.document.id: write.document for write in writes}
         return Setup(after.get(setup.intent.id, setup.intent), after[setup.attempt.id])
     raise VersionConflictError(f"{names} change too often; try again")
+
+
+def _with_customer(documents: "DocumentStore", setup: Setup) -> Setup:
+    """Reads the customer too, whom the card is to be kept for."""
+    customer = setup.intent.data["customer"]
+    if customer is None:
+        return setup
+    return replace(setup, customer=documents.get_many([customer]).get(customer))

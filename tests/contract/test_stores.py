@@ -212,6 +212,38 @@ def test_document_second_writer_of_a_version_loses_and_nothing_of_its_write_land
     assert stores.idempotency.find("key-1").claim is None
 
 
+def test_document_that_relies_on_another_is_written_while_that_stays_as_it_was_read(
+    stores: Stores,
+) -> None:
+    # given
+    read = audited(customer(object_id="cus_2"))
+    stores.documents.commit([read])
+    relying = replace(audited(customer()), unchanged=(read.document,))
+    # when
+    stores.documents.commit([relying])
+    # then the other is what it was
+    kept = stores.documents.get("cus_2")
+    assert kept == read.document
+    assert kept.change_hash == read.document.change_hash
+
+
+def test_document_that_relies_on_another_loses_against_whoever_changed_that(
+    stores: Stores,
+) -> None:
+    # given
+    read = audited(customer(object_id="cus_2"))
+    stores.documents.commit([read])
+    stores.documents.commit([audited(customer(2, object_id="cus_2", name="changed"))])
+    # when
+    with pytest.raises(VersionConflictError):
+        relying = replace(audited(customer()), unchanged=(read.document,))
+        stores.documents.commit([relying], claim(stores))
+    # then
+    assert stores.documents.get("cus_1") is None
+    assert stores.documents.get("cus_2") == customer(2, object_id="cus_2", name="changed")
+    assert stores.idempotency.find("key-1").claim is None
+
+
 @pytest.mark.parametrize("version", [1, 3, 4])
 def test_document_version_that_does_not_follow_is_refused(stores: Stores, version: int) -> None:
     # given

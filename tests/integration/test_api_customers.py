@@ -1,5 +1,6 @@
 """Customers, payment methods and tokens, through the function's own API on in-memory stores."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import stripe
 
 from functions.api_customers.handler import build
 from shared.domain.cards import CardSummary
+from shared.domain.documents import DocumentWrite
+from shared.domain.idempotency import Claim
 from tests.support.api import CARD, LIVE_KEY, OTHER_KEY, SECRET_KEY, Client
 
 NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
@@ -392,6 +395,68 @@ def test_attach_payment_method_to_deleted_customer_is_refused(client: Client) ->
     client.platform.put_payment_method("pm_1")
     answer = client.post("/v1/payment_methods/pm_1/attach", {"customer": customer_id})
     assert (answer.status, answer.error["param"]) == (400, "customer")
+
+
+def before_the_next_commit(client: Client, object_id: str, act: Callable[[], object]) -> None:
+    """Makes something happen between what a request reads and its writing of an object."""
+    documents = client.platform.documents
+    commit = documents.commit
+
+    def first(writes: Sequence[DocumentWrite], claim: Claim | None = None) -> None:
+        if any(write.document.id == object_id for write in writes):
+            documents.commit = commit  # type: ignore[method-assign]
+            act()
+        commit(writes, claim)
+
+    documents.commit = first  # type: ignore[method-assign]
+
+
+def test_attach_payment_method_while_its_customer_is_deleted_is_refused(client: Client) -> None:
+    # given
+    customer_id = create(client)
+    client.platform.put_payment_method("pm_1")
+    before_the_next_commit(client, "pm_1", lambda: client.delete(f"/v1/customers/{customer_id}"))
+    # when
+    answer = client.post("/v1/payment_methods/pm_1/attach", {"customer": customer_id})
+    # then
+    assert (answer.status, answer.error["code"]) == (429, "lock_timeout")
+    assert client.get("/v1/payment_methods/pm_1").body["customer"] is None
+
+
+def test_payment_method_that_is_attached_while_its_customer_is_deleted_goes_too(
+    client: Client,
+) -> None:
+    # given
+    customer_id = create(client)
+    before_the_next_commit(client, customer_id, lambda: attach(client, "pm_1", customer_id))
+    # when
+    assert client.delete(f"/v1/customers/{customer_id}").status == 200
+    # then
+    assert client.get("/v1/payment_methods/pm_1").body["customer"] is None
+
+
+@pytest.mark.parametrize("is_first", ["default", "detach"])
+def test_payment_method_that_is_detached_meanwhile_is_nobodys_default(
+    client: Client, is_first: str
+) -> None:
+    # given
+    customer_id = create(client)
+    attach(client, "pm_1", customer_id)
+    settings = {"invoice_settings": {"default_payment_method": "pm_1"}}
+    requests = {
+        "default": lambda: client.post(f"/v1/customers/{customer_id}", settings),
+        "detach": lambda: client.post("/v1/payment_methods/pm_1/detach"),
+    }
+    written = "pm_1" if is_first == "default" else customer_id
+    before_the_next_commit(client, written, requests.pop(is_first))
+    # when
+    answer = requests.popitem()[1]()
+    # then
+    assert (answer.status, answer.error["code"]) == (429, "lock_timeout")
+    kept = client.get(f"/v1/customers/{customer_id}").body["invoice_settings"]
+    is_kept = client.get("/v1/payment_methods/pm_1").body["customer"] is not None
+    assert kept["default_payment_method"] == ("pm_1" if is_kept else None)
+    assert is_kept is (is_first == "default")
 
 
 def test_detach_payment_method_is_no_longer_the_default(client: Client) -> None:

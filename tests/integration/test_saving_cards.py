@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.domain.changes import PaymentChange
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.idempotency import LEASE_MS
 from shared.domain.resolution import MINUTE_MS
@@ -165,4 +166,49 @@ def test_payment_that_is_looked_up_saves_the_card(world: World, merchant: Mercha
     world.sweep()
     # then
     assert len(saved_of(world, merchant, owner)) == 1
+    world.check()
+
+
+@pytest.mark.parametrize("at", ["before_send", "after_effect"])
+def test_card_of_a_customer_who_was_deleted_meanwhile_is_nobodys(
+    world: World, merchant: Merchant, at: str
+) -> None:
+    # given
+    owner = customer(world, merchant)
+    method = world.post(merchant, "/v1/payment_methods", type="card", card=CARD)["id"]
+
+    def deleted() -> None:
+        world.call("DELETE", f"/v1/customers/{owner}", merchant=merchant)
+
+    on_provider(world, Operation.SALE, at, deleted)
+    # when
+    body = pay(world, merchant, owner, payment_method=method).body
+    # then
+    assert body["status"] == "succeeded"
+    kept = world.call("GET", f"/v1/payment_methods/{method}", merchant=merchant).body
+    assert kept["customer"] is None
+    world.check()
+
+
+def test_customer_who_is_deleted_while_a_card_is_saved_keeps_none(
+    world: World, merchant: Merchant
+) -> None:
+    # given somebody who deletes the customer after they were read, before the card is theirs
+    owner = customer(world, merchant)
+    method = world.post(merchant, "/v1/payment_methods", type="card", card=CARD)["id"]
+    commit = world.payments.commit
+
+    def deleted_first(change: PaymentChange) -> None:
+        if any(write.document.id == method for write in change.documents):
+            world.payments.commit = commit  # type: ignore[method-assign]
+            world.call("DELETE", f"/v1/customers/{owner}", merchant=merchant)
+        commit(change)
+
+    world.payments.commit = deleted_first  # type: ignore[method-assign]
+    # when
+    body = pay(world, merchant, owner, payment_method=method).body
+    # then
+    assert body["status"] == "succeeded"
+    kept = world.call("GET", f"/v1/payment_methods/{method}", merchant=merchant).body
+    assert kept["customer"] is None
     world.check()

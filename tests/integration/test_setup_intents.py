@@ -582,6 +582,25 @@ def test_card_that_became_anothers_meanwhile_is_not_kept(world: World, merchant:
     assert get(world, merchant, f"/v1/payment_methods/{method}")["customer"] == other
 
 
+def test_card_of_a_customer_who_was_deleted_meanwhile_is_not_kept(
+    world: World, merchant: Merchant
+) -> None:
+    # given
+    owner, method = customer(world, merchant), typed_card(world, merchant)
+
+    def deleted() -> None:
+        world.call("DELETE", f"/v1/customers/{owner}", merchant=merchant)
+
+    on_provider(world, Operation.VERIFICATION, "before_send", deleted)
+    # when
+    order = {"customer": owner, "payment_method": method, "confirm": "true"}
+    error = refused(world, merchant, PATH, **order)
+    # then
+    assert error["code"] == "resource_missing"
+    assert error["setup_intent"]["status"] == "requires_payment_method"
+    assert get(world, merchant, f"/v1/payment_methods/{method}")["customer"] is None
+
+
 def test_security_code_is_gone_with_the_first_verification(
     world: World, merchant: Merchant
 ) -> None:
