@@ -1,10 +1,11 @@
 """Parameters of payment intents, charges and refunds."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from shared.domain.money import AMOUNT_MINOR_MAX
+from shared.edge.clients import ClientParams
 from shared.edge.fields import (
     Boolean,
     Clearable,
@@ -172,8 +173,21 @@ class UpdatePaymentIntent(_Details):
     payment_method_data: PaymentMethodData | None = None
 
 
-class ConfirmPaymentIntent(_Confirming):
+class ConfirmPaymentIntent(ClientParams, _Confirming):
     """POST /v1/payment_intents/{intent}/confirm."""
+
+    FOR_CLIENTS: ClassVar[frozenset[str]] = frozenset(
+        {
+            "confirmation_token",
+            "payment_method",
+            "payment_method_data",
+            "receipt_email",
+            "return_url",
+            "setup_future_usage",
+            "shipping",
+            "use_stripe_sdk",
+        }
+    )
 
     amount_details: Clearable[AmountDetails] = None
     allowed_payment_method_types: Items[Literal["card"]] | None = None

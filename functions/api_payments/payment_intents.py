@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.api_payments.amount_details import NAME, amount_details, checked, line_items
+from functions.api_payments.clients import check_publishable, shipping_origin
 from functions.api_payments.models import (
     CancelPaymentIntent,
     CapturePaymentIntent,
@@ -44,7 +45,8 @@ from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
 from shared.domain.saga import CANCEL, CAPTURE, INCREMENT, PAY
 from shared.domain.search import PAYMENT_INTENTS
 from shared.edge.api import Api, Reply, Request
-from shared.edge.fields import NoParams, PageParams, merge_metadata
+from shared.edge.clients import RetrieveIntent, require_secret
+from shared.edge.fields import PageParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
 from shared.edge.offers import configuration_id, offer
 from shared.edge.payments import find_payment, pick_payment, rendered_page, source
@@ -80,7 +82,7 @@ class PaymentIntents:
         api.post(path, CreatePaymentIntent, returns=kind, references=_of_creation)(self.create)
         api.list(path, ListPaymentIntents, returns=kind)(self.list)
         api.list(path + "/search", SearchParams, returns=kind)(self.search)
-        api.get(path + "/{id}", NoParams, returns=kind)(self.retrieve)
+        api.get(path + "/{id}", RetrieveIntent, returns=kind, publishable=True)(self.retrieve)
         api.post(path + "/{id}", UpdatePaymentIntent, returns=kind, references=_of_update)(
             self.update
         )
@@ -88,6 +90,7 @@ class PaymentIntents:
             path + "/{id}/confirm",
             ConfirmPaymentIntent,
             returns=kind,
+            publishable=True,
             references=_of_confirmation,
         )(self.confirm)
         api.post(path + "/{id}/increment_authorization", IncrementAuthorization, returns=kind)(
@@ -148,7 +151,7 @@ class PaymentIntents:
     def confirm(self, request: Request[ConfirmPaymentIntent]) -> Reply:
         """Confirms a payment: the customer agrees to pay."""
         params = request.params
-        payment = self._load(request)
+        payment = self._opened(request)
         if self.sagas.is_over(request, payment):
             return _answer(payment, request)
         known = None if names_method(params) else payment.payment_method
@@ -167,7 +170,10 @@ class PaymentIntents:
         if method is None:
             raise missing_reference("PaymentMethod", str(known), "payment_method")
         parts = _parts(request, payment, payment.amount_minor)
-        update: dict[str, Any] = {"details": {**method.details, **details_sent(params), **parts}}
+        details = {**method.details, **details_sent(params), **parts}
+        check_publishable(request, payment, details)
+        details |= shipping_origin(request, payment, details)
+        update: dict[str, Any] = {"details": details}
         if params.capture_method is not None:
             update["capture_method"] = params.capture_method
         if not update["details"]:
@@ -178,9 +184,9 @@ class PaymentIntents:
             require_room(order, bytes_max=CONFIRMATION_BYTES_MAX)
         return self.sagas.run(PAY, request, payment.id, order, lambda p: _answer(p, request))
 
-    def retrieve(self, request: Request[NoParams]) -> Reply:
+    def retrieve(self, request: Request[RetrieveIntent]) -> Reply:
         """Retrieves a payment."""
-        return Reply(200, wire.payment_intent(self._load(request)))
+        return Reply(200, wire.payment_intent(self._opened(request)))
 
     def update(self, request: Request[UpdatePaymentIntent]) -> Reply:
         """Changes a payment; what is charged may change only before it is confirmed."""
@@ -231,6 +237,7 @@ class PaymentIntents:
             details["metadata"] = merge_metadata(stored, params.metadata)
         amount_minor = changes.get("amount_minor", payment.amount_minor)
         details |= _parts(request, payment, amount_minor)
+        details |= shipping_origin(request, payment, details)
         if details:
             changes["details"] = details
         return changes
@@ -311,6 +318,17 @@ class PaymentIntents:
         payment = find_payment(self.payments, payment_id, request.scope)
         if payment is None:
             raise no_such("payment_intent", payment_id, "intent")
+        return payment
+
+    def _opened(self, request: Request[RetrieveIntent] | Request[ConfirmPaymentIntent]) -> Payment:
+        """Loads a payment; its client secret, where one is sent, must be the right one."""
+        payment, params = self._load(request), request.params
+        require_secret(
+            params,
+            payment.client_secret,
+            "PaymentIntent",
+            code="payment_intent_invalid_parameter",
+        )
         return payment
 
     def _with_stored(

@@ -1,9 +1,10 @@
 """Parameters of setup intents, setup attempts and mandates."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from shared.edge.clients import ClientParams
 from shared.edge.fields import (
     Boolean,
     Clearable,
@@ -58,8 +59,18 @@ class UpdateSetupIntent(_Details):
     payment_method_data: PaymentMethodData | None = None
 
 
-class ConfirmSetupIntent(Params):
+class ConfirmSetupIntent(ClientParams):
     """POST /v1/setup_intents/{intent}/confirm."""
+
+    FOR_CLIENTS: ClassVar[frozenset[str]] = frozenset(
+        {
+            "confirmation_token",
+            "payment_method",
+            "payment_method_data",
+            "return_url",
+            "use_stripe_sdk",
+        }
+    )
 
     allowed_payment_method_types: Types | None = None
     payment_method_types: Types | None = None

@@ -29,8 +29,9 @@ from shared.domain.method_configurations import KIND as CONFIGURATION
 from shared.domain.ports import DocumentStore
 from shared.domain.setups import INTENT, Setup, SetupStatus
 from shared.edge.api import Api, Reply, Request
+from shared.edge.clients import RetrieveIntent, require_secret
 from shared.edge.documents import ScopedDocuments
-from shared.edge.fields import NoParams, merge_metadata
+from shared.edge.fields import merge_metadata
 from shared.edge.offers import configuration_id, offer
 from shared.wire.errors import RequestError
 from shared.wire.setups import setup_intent
@@ -57,10 +58,15 @@ class SetupIntents:
         one = _URL + "/{id}"
         api.post(_URL, CreateSetupIntent, returns=INTENT, references=_of_creation)(self.create)
         api.list(_URL, ListSetupIntents, returns=INTENT)(self.list)
-        api.get(one, NoParams, returns=INTENT)(self.retrieve)
+        api.get(one, RetrieveIntent, returns=INTENT, publishable=True)(self.retrieve)
         api.post(one, UpdateSetupIntent, returns=INTENT, references=tokens_of)(self.update)
-        confirm = one + "/confirm"
-        api.post(confirm, ConfirmSetupIntent, returns=INTENT, references=tokens_of)(self.confirm)
+        api.post(
+            one + "/confirm",
+            ConfirmSetupIntent,
+            returns=INTENT,
+            publishable=True,
+            references=tokens_of,
+        )(self.confirm)
         api.post(one + "/cancel", CancelSetupIntent, returns=INTENT)(self.cancel)
         microdeposits = one + "/verify_microdeposits"
         api.post(microdeposits, VerifyMicrodeposits, returns=INTENT)(self.verify_microdeposits)
@@ -97,7 +103,7 @@ class SetupIntents:
 
     def confirm(self, request: Request[ConfirmSetupIntent]) -> Reply:
         """Confirms a setup: the customer agrees that the card is saved."""
-        intent = self._named(request)
+        intent = self._opened(request)
         begun = self._begun(request, intent.id)
         if begun is not None:
             return self.verification.run(request, begun)
@@ -158,9 +164,9 @@ class SetupIntents:
             )
         return chosen
 
-    def retrieve(self, request: Request[NoParams]) -> Reply:
+    def retrieve(self, request: Request[RetrieveIntent]) -> Reply:
         """Retrieves a setup intent."""
-        return Reply(200, setup_intent(self._named(request)))
+        return Reply(200, setup_intent(self._opened(request)))
 
     def update(self, request: Request[UpdateSetupIntent]) -> Reply:
         """Changes a setup; which card is saved may change only before it is."""
@@ -237,8 +243,15 @@ class SetupIntents:
 
     def _named(self, request: Request[Any]) -> Document:
         scoped = ScopedDocuments(self.documents, request.scope)
-        intent = scoped.named_by_path(INTENT, request.path["id"], param="intent")
-        self.verification.look_after_forgotten(intent)
+        return scoped.named_by_path(INTENT, request.path["id"], param="intent")
+
+    def _opened(self, request: Request[RetrieveIntent] | Request[ConfirmSetupIntent]) -> Document:
+        """Finds a setup intent; its client secret, where one is sent, must be the right one."""
+        intent = self._named(request)
+        expected = intent.data["client_secret"]
+        require_secret(
+            request.params, expected, "SetupIntent", code="setup_intent_invalid_parameter"
+        )
         return intent
 
     def _begun(self, request: Request[Any], intent_id: str) -> Setup | None:

@@ -19,6 +19,7 @@ from shared.domain.limits import Asked
 from shared.domain.ports import Clock, DocumentStore, Entropy, IdempotencyStore
 from shared.edge.auth import ApiKey, KeyDirectory, authenticate, require_permission
 from shared.edge.card_guard import refuse_card_data
+from shared.edge.clients import check_client
 from shared.edge.documents import is_id
 from shared.edge.expand import Plan, plan_expansions, take_expansions
 from shared.edge.http import HttpRequest
@@ -29,6 +30,7 @@ from shared.edge.load import Json, Loader, Source, document_sources
 from shared.edge.params import Params, Tree, canonical, decode, parse
 from shared.edge.permissions import Permission, permission_for, reading
 from shared.observability import logger
+from shared.wire.clients import for_client
 from shared.wire.errors import (
     ECHO_LENGTH_MAX,
     RateLimitError,
@@ -130,6 +132,7 @@ class Request(Generic[M]):
     references: the documents that the route names, by id, of any scope and without those that
     there are not. claim: to be made in the transaction that first changes anything, None without
     an idempotency key. resumed: an earlier run of this request died after its first write.
+    publishable: asked with a publishable key, which `shared.edge.clients` says more of.
     """
 
     scope: Scope
@@ -144,6 +147,7 @@ class Request(Generic[M]):
     resumed: bool
     entropy: Entropy
     render: Render
+    publishable: bool
 
     @property
     def context(self) -> Context:
@@ -366,6 +370,10 @@ class Api:
         identity = canonical(_without_card_data(tree, route.conceal))
         paths = take_expansions(tree)
         params = parse(route.model, tree)
+        if key.is_publishable:
+            check_client(params, paths)
+            # Its answer is another than a secret key's, and no replay of that.
+            identity = f"{key.kind} {identity}"
         plan = plan_expansions(paths, route.returns, is_list=route.is_list)
         for kind in plan.kinds:
             require_permission(http, key, reading(kind))
@@ -453,7 +461,8 @@ class Api:
         scope, claim = call.key.scope, claimed.claim if claimed else None
         documents = self._ports.documents
         references = claimed.documents if claimed else documents.get_many(call.object_ids)
-        render = _Rendering(call.plan, self._ports.load, scope)
+        publishable = call.key.is_publishable
+        render = _Rendering(call.plan, self._ports.load, scope, publishable=publishable)
         request: Request[Any] = Request(
             scope=scope,
             actor=call.key.actor,
@@ -467,8 +476,9 @@ class Api:
             resumed=claimed is not None and claimed.resumed,
             entropy=self._ports.entropy,
             render=render,
+            publishable=publishable,
         )
-        reply = call.route.operation(request)
+        reply = _carry_out(call.route, request)
         if call.route.is_list:
             backwards = getattr(call.params, "ending_before", None) is not None
             return reply.status, fitting(reply.body, render, backwards=backwards)
@@ -502,10 +512,14 @@ class _Call:
 
 
 class _Rendering:
-    """Expands and writes bodies; the same body again costs nothing."""
+    """Expands and writes bodies; the same body again costs nothing.
 
-    def __init__(self, plan: Plan, loader: Loader, scope: Scope) -> None:
+    Args: publishable: for a publishable key, which is shown less.
+    """
+
+    def __init__(self, plan: Plan, loader: Loader, scope: Scope, *, publishable: bool) -> None:
         self._plan, self._loader, self._scope = plan, loader, scope
+        self._publishable = publishable
         self._last: tuple[Json, str] | None = None
 
     def __call__(self, body: Json) -> str:
@@ -513,8 +527,18 @@ class _Rendering:
             # An error object is sent as it is: it is not what the expansions were planned for.
             expands = "error" not in body
             full = self._plan.apply(body, self._loader, self._scope) if expands else body
-            self._last = (body, dump(full))
+            self._last = (body, dump(for_client(full) if self._publishable else full))
         return self._last[1]
+
+
+def _carry_out(route: Route, request: Request[Any]) -> Reply:
+    """Runs an operation; the intent that a refusal shows is shown as any answer would."""
+    try:
+        return route.operation(request)
+    except RequestError as error:
+        if request.publishable:
+            error.show(for_client)
+        raise
 
 
 def _read_parameters(http: HttpRequest, route: Route | None) -> Tree:

@@ -85,6 +85,11 @@ class ApiKey:
         return self.kind != "restricted" or permission.is_in(self.permissions)
 
     @property
+    def is_publishable(self) -> bool:
+        """Whether the key is in pages and apps, where everybody can read it."""
+        return self.kind == "publishable"
+
+    @property
     def scope(self) -> Scope:
         """The account and mode that the key opens."""
         return Scope(self.account, self.livemode)
@@ -143,7 +148,7 @@ def authenticate(
         raise RequestError(
             f"Expired API Key provided: {_redacted(secret)}", status=401, code="api_key_expired"
         )
-    if key.kind == "publishable" and not publishable:
+    if key.is_publishable and not publishable:
         raise RequestError(_PUBLISHABLE, status=403, code="secret_key_required")
     if key.home_region != region:
         raise RequestError(

@@ -1,6 +1,6 @@
 """Errors as Stripe's error object, with their HTTP status and headers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,13 @@ class RequestError(RejectedError):
         self.setup_intent = setup_intent
         self.kind = kind
         self.headers = dict(headers or {})
+
+    def show(self, rendered: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+        """Shows the intent, where there is one, as another rendering has it."""
+        if self.payment_intent is not None:
+            self.payment_intent = rendered(self.payment_intent)
+        if self.setup_intent is not None:
+            self.setup_intent = rendered(self.setup_intent)
 
 
 class RateLimitError(RequestError):

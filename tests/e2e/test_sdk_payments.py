@@ -72,6 +72,29 @@ def test_payment_of_a_created_card_and_customer_is_charged_to_both(
     assert (charge.paid, charge.captured, charge.refunded) == (True, True, False)
 
 
+def test_payment_confirmed_by_a_page_with_its_client_secret_is_paid(
+    platform: Platform, merchant: dict[str, str], client: stripe.StripeClient
+) -> None:
+    # given
+    page = platform.client({**merchant, "secret_key": merchant["publishable_key"]})
+    created = client.v1.payment_intents.create(
+        {"amount": AMOUNT, "currency": "usd", "metadata": {"order": "1"}}
+    )
+    secret = str(created.client_secret)
+    method = page.v1.payment_methods.create({"type": "card", "card": CARD})
+    # when
+    agreed: Any = {"client_secret": secret, "payment_method": method.id}
+    confirmed = page.v1.payment_intents.confirm(created.id, agreed)
+    # then
+    assert (confirmed.status, confirmed.payment_method) == ("succeeded", method.id)
+    assert not {"latest_charge", "metadata"} & confirmed.to_dict().keys()
+    assert page.v1.payment_intents.retrieve(created.id, {"client_secret": secret}) == confirmed
+    with pytest.raises(stripe.InvalidRequestError, match="does not match"):
+        page.v1.payment_intents.retrieve(created.id, {"client_secret": f"{secret}x"})
+    paid = client.v1.payment_intents.retrieve(created.id)
+    assert (paid.amount_received, paid.metadata.to_dict()) == (AMOUNT, {"order": "1"})
+
+
 @pytest.mark.parametrize("currency", ["jpy", "kwd"])
 def test_payment_in_a_currency_without_two_decimals_is_paid(
     client: stripe.StripeClient, currency: str

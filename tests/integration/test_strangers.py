@@ -6,11 +6,12 @@ its parameters; operations that are added are asked as well.
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from shared.domain.documents import Scope
 from shared.edge.api import Route
 from tests.support.strangers import (
     OBJECT_ID,
@@ -18,6 +19,7 @@ from tests.support.strangers import (
     Platform,
     State,
     belongings,
+    client_secrets,
     functions_with_operations,
     id_params,
     ids_of,
@@ -61,10 +63,17 @@ class Scene:
     theirs: State
     begun: State
 
-    def ask(self, route: Route, path: str, params: dict[str, Any]) -> Answer:
-        """Asks as the stranger; what that changes of their own is put back."""
-        world = self.world
-        answer = world.call(route.method, path, params, merchant=self.stranger)
+    def ask(
+        self, route: Route, path: str, params: dict[str, Any], *, publishable: bool = False
+    ) -> Answer:
+        """Asks as the stranger; what that changes of their own is put back.
+
+        Args: publishable: with the stranger's publishable key.
+        """
+        world, asker = self.world, self.stranger
+        if publishable:
+            asker = replace(asker, secret_key=asker.publishable_key)
+        answer = world.call(route.method, path, params, merchant=asker)
         where = f"{route.method} {path} {params}: {answer.status} {answer.text}"
         assert answer.status < 500, where
         told = _ids_in(answer.text) - _ids_in(f"{path} {params}")
@@ -106,7 +115,7 @@ def scene(request: pytest.FixtureRequest) -> Scene:
     else:
         stranger = live_of(world, merchant)
         settle_in_live(world, stranger, OURS)
-        mine = ids_of(world, stranger, stranger.scope)
+        mine = ids_of(world, stranger, Scope(stranger.account, livemode=True))
     own = dict(own_ids(world, stranger, mine))
     return Scene(world, merchant, stranger, known, own, theirs, world.state())
 
@@ -167,6 +176,51 @@ def test_parameter_with_anothers_id_is_answered_as_if_nobody_had_it(scene: Scene
             where = f"{route.method} {path} {name}={known}: {answer.text}"
             assert said(answer) == said(nothing), where
     assert asked > 200
+
+
+def test_client_secret_of_anothers_opens_nothing_to_a_publishable_key(scene: Scene) -> None:
+    secrets, own = client_secrets(scene.world, scene.known), scene.own
+    asked = 0
+    for route, known in itertools.product(routes_for_pages(scene), newest(list(secrets), 2)):
+        secret = {"client_secret": secrets[known]}
+        missing = nobodys(known)
+        for path, none in zip(
+            paths_to(route, known, own), paths_to(route, missing, own, like=known), strict=True
+        ):
+            # when
+            answer = scene.ask(route, path, secret, publishable=True)
+            # then
+            asked += 1
+            assert answer.status == 404, f"{route.method} {path}: {answer.text}"
+            nothing = scene.ask(route, none, secret, publishable=True)
+            assert said(answer) == said(nothing), f"{route.method} {path}: {answer.text}"
+        mine = scene.ask(route, str(own_path(route, own)), secret, publishable=True)
+        assert mine.body["error"]["param"] == "client_secret", mine.text
+    assert asked > 10
+
+
+def test_publishable_key_finds_nothing_of_anothers_by_a_parameter(scene: Scene) -> None:
+    objects = [name for name in scene.known if "/" not in name]
+    kinds = {document.kind for document in scene.world.database.documents.values()}
+    asked = 0
+    for route in routes_for_pages(scene):
+        path = str(own_path(route, scene.own))
+        (secret,) = client_secrets(scene.world, [path.split("/")[3]]).values()
+        given = {"client_secret": secret}
+        for name, known in itertools.product(id_params(route, kinds), newest(objects, 1)):
+            # when
+            answer = scene.ask(route, path, {**given, name: known}, publishable=True)
+            # then
+            asked += 1
+            nothing = scene.ask(route, path, {**given, name: nobodys(known)}, publishable=True)
+            assert said(answer) == said(nothing), f"{route.method} {path}: {answer.text}"
+    assert asked > 20
+
+
+def routes_for_pages(scene: Scene) -> list[Route]:
+    """Returns the operations on an intent that a publishable key may ask for, where it has one."""
+    routes = [r for r in scene.world.routes() if r.publishable and PLACEHOLDER.search(r.template)]
+    return [route for route in routes if own_path(route, scene.own)]
 
 
 def test_lists_and_searches_have_nothing_of_anothers(scene: Scene) -> None:

@@ -18,10 +18,11 @@ UNSHAPED: Mapping[str, str] = {"/v1/openapi.json": "is an OpenAPI document"}
 _EXPAND = re.compile(r"expand(\[\d*\])?")
 
 
-def answer_violations(path: str, parameters: str, text: str) -> list[str]:
+def answer_violations(path: str, parameters: str, text: str, authorization: str = "") -> list[str]:
     """Tells how an answer differs from its shape.
 
     Args: path: that was asked. parameters: the query or form that was sent. text: the body.
+    authorization: the header that was sent.
     """
     # Loaded with the first answer: many tests need no Stripe SDK.
     from tests.support.shapes import violations
@@ -30,12 +31,13 @@ def answer_violations(path: str, parameters: str, text: str) -> list[str]:
         return []
     sent = parse_qsl(parameters, keep_blank_values=True)
     expanded = [value for name, value in sent if _EXPAND.fullmatch(name)]
-    return violations(json.loads(text), expanded=expanded)
+    publishable = authorization.startswith("Bearer pk_")
+    return violations(json.loads(text), expanded=expanded, publishable=publishable)
 
 
-def check_answer(path: str, parameters: str, text: str) -> None:
+def check_answer(path: str, parameters: str, text: str, authorization: str = "") -> None:
     """Asserts that an answer has its shape."""
-    found = answer_violations(path, parameters, text)
+    found = answer_violations(path, parameters, text, authorization)
     assert not found, f"{path}: " + "\n".join(found)
 
 
@@ -52,7 +54,8 @@ def watched() -> Iterator[list[str]]:
         answer = handle(api, event, context)
         if answer["headers"]["Content-Type"] == "application/json":
             path = str(event["rawPath"])
-            told = answer_violations(path, _parameters(event), answer["body"])
+            asked_by = HttpRequest.of(event).header("authorization")
+            told = answer_violations(path, _parameters(event), answer["body"], asked_by)
             found.extend(f"{path}: {line}" for line in told)
         return answer
 

@@ -72,7 +72,7 @@ class Wire:
             text = answer.read().decode()
         finally:
             connection.close()
-        check_live(target, body, names, text)
+        check_live(target, body, names, text, sent.get("Authorization", ""))
         return Answer(answer.status, names, text)
 
 
@@ -85,16 +85,22 @@ class CheckedClient(stripe.RequestsClient):
         """Sends a request as the SDK does."""
         body, status, sent = super().request(method, url, headers, post_data)
         names = {name.lower(): value for name, value in sent.items()}
-        check_live(url, post_data, names, body.decode())
+        check_live(url, post_data, names, body.decode(), (headers or {}).get("Authorization", ""))
         return body, status, sent
 
 
 def check_live(
-    target: str, body: bytes | str | None, headers: Mapping[str, str], text: str
+    target: str,
+    body: bytes | str | None,
+    headers: Mapping[str, str],
+    text: str,
+    authorization: str = "",
 ) -> None:
     """Asserts that an answer of the platform's own has its shape.
 
     What has no request id is the gateway's, which refuses some requests by itself.
+
+    Args: headers: of the answer. authorization: the header that was sent.
     """
     if not text or "request-id" not in headers:
         return
@@ -102,7 +108,7 @@ def check_live(
         return
     url = urlsplit(target)
     form = body.decode(errors="replace") if isinstance(body, bytes) else body or ""
-    check_answer(url.path, f"{url.query}&{form}", text)
+    check_answer(url.path, f"{url.query}&{form}", text, authorization)
 
 
 def eventually(

@@ -15,6 +15,7 @@ from stripe._object_classes import OBJECT_CLASSES, get_object_class
 
 from shared.domain.idempotency import KEY_LENGTH_MAX
 from shared.edge.api import Route
+from shared.edge.clients import ClientParams
 from shared.edge.expand import EXPANDABLE, PATHS_MAX
 from shared.edge.fields import (
     METADATA_KEY_LENGTH_MAX,
@@ -77,6 +78,11 @@ Parameters are sent as a form (`a[b]=c`, `a[0]=b` or `a[]=b`); an empty value un
 listed here is refused by its name. Amounts are minor units of their currency, times are seconds \
 since 1970. Lists are newest first; `expand` shows objects in place of their ids."""
 
+_FOR_CLIENTS = (
+    "May be asked with a publishable key, by the intent's `client_secret`; such a key may send {}. "
+    "The answer then lacks what is the merchant's alone, such as metadata."
+)
+
 _IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -132,7 +138,8 @@ def document(hour: Hour | None = None) -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "A secret key. Payment methods and tokens are made with a "
-                    "publishable one, too.",
+                    "publishable one, too, and intents retrieved and confirmed with it and their "
+                    "client secret.",
                 }
             },
         },
@@ -176,6 +183,9 @@ def _operation(route: Route, schemas: Schemas, example: Example | None) -> Json:
         "tags": [_tag(route)],
         "parameters": parameters,
     }
+    if issubclass(route.model, ClientParams):
+        names = sorted({"client_secret", *route.model.FOR_CLIENTS})
+        operation["description"] = _FOR_CLIENTS.format(", ".join(f"`{name}`" for name in names))
     if sends_body:
         operation["requestBody"] = _body(properties, required, example)
     operation["responses"] = {

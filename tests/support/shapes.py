@@ -51,6 +51,84 @@ EXTRA: Mapping[tuple[str, str], str] = {
 }
 """Fields beyond those of the class."""
 
+FOR_CLIENTS: Mapping[str, Collection[str]] = {
+    "PaymentIntent": {
+        "allowed_payment_method_types",
+        "amount",
+        "amount_details",
+        "automatic_payment_methods",
+        "canceled_at",
+        "cancellation_reason",
+        "capture_method",
+        "client_secret",
+        "confirmation_method",
+        "created",
+        "currency",
+        "description",
+        "excluded_payment_method_types",
+        "id",
+        "last_payment_error",
+        "livemode",
+        "next_action",
+        "object",
+        "payment_method",
+        "payment_method_configuration_details",
+        "payment_method_types",
+        "processing",
+        "receipt_email",
+        "setup_future_usage",
+        "shipping",
+        "source",
+        "status",
+    },
+    "PaymentIntent.AmountDetails": {"tip"},
+    "PaymentMethod": {
+        "allow_redisplay",
+        "billing_details",
+        "card",
+        "created",
+        "customer",
+        "id",
+        "livemode",
+        "object",
+        "type",
+    },
+    "PaymentMethod.Card": {
+        "brand",
+        "checks",
+        "country",
+        "display_brand",
+        "exp_month",
+        "exp_year",
+        "funding",
+        "generated_from",
+        "last4",
+        "networks",
+        "three_d_secure_usage",
+        "wallet",
+    },
+    "SetupIntent": {
+        "allowed_payment_method_types",
+        "automatic_payment_methods",
+        "cancellation_reason",
+        "client_secret",
+        "created",
+        "description",
+        "excluded_payment_method_types",
+        "id",
+        "last_setup_error",
+        "livemode",
+        "next_action",
+        "object",
+        "payment_method",
+        "payment_method_configuration_details",
+        "payment_method_types",
+        "status",
+        "usage",
+    },
+}
+"""All that answers to publishable keys have of some classes, and must have, by name."""
+
 OWN_VALUES: Mapping[tuple[str, str], Collection[str]] = {
     # Stripe sends an e-mail instead.
     ("Event", "type"): {"webhook_endpoint.disabled"},
@@ -74,15 +152,18 @@ _DELETED = {"deleted", "id", "object"}
 Report = Callable[[str, str], None]
 
 
-def violations(answer: object, *, expanded: Collection[str] = ()) -> list[str]:
+def violations(
+    answer: object, *, expanded: Collection[str] = (), publishable: bool = False
+) -> list[str]:
     """Tells how an answer differs from what its class says; a line each.
 
-    Args: answer: a decoded body. expanded: the paths that were asked to be expanded.
+    Args: answer: a decoded body. expanded: the paths that were asked to be expanded. publishable:
+    the answer is to a publishable key.
     """
     found: list[str] = []
     if not isinstance(answer, dict):
         return ["the answer is no object"]
-    check = _Check({_whole(path) for path in _prefixes(expanded)}, found)
+    check = _Check({_whole(path) for path in _prefixes(expanded)}, found, publishable)
     if "error" in answer:
         check.struct(ErrorObject, answer["error"], "error", "")
         found += [f"{name}: unknown field" for name in answer if name != "error"]
@@ -106,11 +187,12 @@ def _whole(path: str) -> str:
 class _Check:
     """A walk through an answer.
 
-    Args: expanded: where objects may stand in for ids.
+    Args: expanded: where objects may stand in for ids. publishable: see `violations`.
     """
 
     expanded: Collection[str]
     found: list[str]
+    publishable: bool
 
     def object(self, value: Any, path: str, place: str) -> None:
         """Checks an object that says itself what it is.
@@ -136,6 +218,8 @@ class _Check:
             self._page(model, value, path, place)
             return
         fields = fields_of(model)
+        if self.publishable and model.__qualname__ in FOR_CLIENTS:
+            fields = {name: fields[name] for name in FOR_CLIENTS[model.__qualname__]}
         if value.get("deleted") is True and "deleted" in fields:
             self._names(model, value.keys(), _DELETED, _DELETED, path)
             return

@@ -7,7 +7,7 @@ nothing of another's may be in any answer, or change.
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tests.support.published import Published
 from tests.support.world import CARD, Answer, Merchant
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
-LIVE_SECRET = "sk_live_one00000000"
+LIVE_KEYS = {"secret": "sk_live_one00000000", "publishable": "pk_live_one00000000"}
 OBJECT_ID = re.compile(r"\b([a-z]{2,8}_)([0-9A-Za-z]{8,})")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 ID_LENGTH_MAX = 255
@@ -92,19 +92,28 @@ def functions_with_operations() -> set[str]:
 
 
 def live_of(world: Platform, merchant: Merchant) -> Merchant:
-    """Returns the same merchant with a key of live mode."""
-    data = {
-        "account": merchant.account,
-        "livemode": True,
-        "kind": "secret",
-        "home_region": "us-east-1",
-        "expires_at_s": None,
-        "revoked": False,
-    }
-    name = key_record_id(LIVE_SECRET)
-    key = Document(name, "api_key", merchant.account, True, 1, 0, data)
-    world.documents.commit([audited(key)])
-    return replace(merchant, secret_key=LIVE_SECRET)
+    """Returns the same merchant with keys of live mode."""
+    for kind, secret in LIVE_KEYS.items():
+        data = {
+            "account": merchant.account,
+            "livemode": True,
+            "kind": kind,
+            "home_region": "us-east-1",
+            "expires_at_s": None,
+            "revoked": False,
+        }
+        key = Document(key_record_id(secret), "api_key", merchant.account, True, 1, 0, data)
+        world.documents.commit([audited(key)])
+    secret_key, publishable_key = LIVE_KEYS.values()
+    return replace(merchant, secret_key=secret_key, publishable_key=publishable_key)
+
+
+def client_secrets(world: Platform, names: Collection[str]) -> Mapping[str, str]:
+    """Returns the client secrets of the intents that are among objects, by id."""
+    payments, documents = world.database.payments, world.database.documents
+    found = {name: payments[name].client_secret for name in names if name in payments}
+    stored = {name: documents[name].data for name in names if name in documents}
+    return found | {n: d["client_secret"] for n, d in stored.items() if "client_secret" in d}
 
 
 def settle_in(world: Platform, merchant: Merchant, mark: str) -> None:
@@ -153,6 +162,7 @@ def settle_in_live(world: Platform, merchant: Merchant, mark: str) -> None:
     hook = {"url": f"https://example.com/{mark}", "enabled_events": ["*"]}
     world.post(merchant, "/v1/webhook_endpoints", **hook)
     world.post(merchant, "/v1/payment_intents", amount=2000, currency="usd", description=mark)
+    world.post(merchant, "/v1/setup_intents", description=mark)
 
 
 def _tell(world: Platform, merchant: Merchant) -> None:

@@ -19,12 +19,14 @@ ROLL_SECRET = "/v1/webhook_endpoints/{id}/roll_secret"
 RENAMED = "API versions before 2026-10-28.endive call allowed_payment_method_types so"
 UNTYPED = "Stripe takes a card's token there; the SDK types what needs no card in the clear"
 DIGITS = "the text is digits"
+CLIENT = "clients send it with a publishable key; the SDK types what servers send"
 OWN: Mapping[tuple[str, str], str] = {
     ("POST /v1/payment_intents", "payment_method_types"): RENAMED,
     ("POST /v1/payment_intents", "payment_method_data[card]"): UNTYPED,
     ("POST /v1/payment_intents", "payment_method_data[type]"): UNTYPED,
     ("POST /v1/payment_intents/{id}", "payment_method_data[card]"): UNTYPED,
     ("POST /v1/payment_intents/{id}", "payment_method_data[type]"): UNTYPED,
+    ("POST /v1/payment_intents/{id}/confirm", "client_secret"): CLIENT,
     ("POST /v1/payment_intents/{id}/confirm", "payment_method_data[card]"): UNTYPED,
     ("POST /v1/payment_intents/{id}/confirm", "payment_method_data[type]"): UNTYPED,
     ("POST /v1/test_helpers/confirmation_tokens", "payment_method_data[card]"): UNTYPED,
@@ -35,6 +37,7 @@ OWN: Mapping[tuple[str, str], str] = {
     ("POST /v1/setup_intents", "payment_method_data[type]"): UNTYPED,
     ("POST /v1/setup_intents/{id}", "payment_method_data[card]"): UNTYPED,
     ("POST /v1/setup_intents/{id}", "payment_method_data[type]"): UNTYPED,
+    ("POST /v1/setup_intents/{id}/confirm", "client_secret"): CLIENT,
     ("POST /v1/setup_intents/{id}/confirm", "payment_method_data[card]"): UNTYPED,
     ("POST /v1/setup_intents/{id}/confirm", "payment_method_data[type]"): UNTYPED,
     ("POST /v1/setup_intents", "payment_method_types"): RENAMED,

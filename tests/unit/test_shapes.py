@@ -1,6 +1,7 @@
 """The checker of answers, held against answers that are wrong in one way each."""
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from shared.domain.announcements import announce_payment
 from shared.domain.events import Event
 from shared.domain.payment import Payment, apply
 from shared.edge.expand import EXPANDABLE
+from shared.wire.clients import for_client
 from shared.wire.events import event_write
 from shared.wire.objects import event
 from tests.support.answers import answer_violations, check_answer
@@ -176,6 +178,30 @@ def test_answer_is_checked_with_what_was_asked() -> None:
     check_answer("/v1/payment_intents", "amount=1&expand%5B0%5D=latest_charge", text)
     with pytest.raises(AssertionError, match="nobody asked"):
         check_answer("/v1/payment_intents", "expand[]=customer", text)
+
+
+def test_answer_to_a_publishable_key_has_its_own_fields_and_no_others(paid: Json) -> None:
+    # given
+    shown = for_client({**paid, "latest_charge": paid["latest_charge"]["id"]})
+    assert violations(shown, publishable=True) == []
+    # then
+    assert told_to_client(shown, status=None) == ["payment_intent.status: is null"]
+    assert told_to_client(shown, metadata={}) == ["payment_intent.metadata: unknown field"]
+    whole = {**shown["amount_details"], "tax": None}
+    assert told_to_client(shown, amount_details=whole) == [
+        "payment_intent.amount_details.tax: unknown field"
+    ]
+    del shown["description"]
+    assert violations(shown, publishable=True) == ["payment_intent.description: missing"]
+    # and what is shown to a secret key has all fields, as ever
+    assert "payment_intent.metadata: missing" in violations(shown)
+    text = json.dumps(shown)
+    assert answer_violations("/", "", text, "Bearer pk_test_1") != []
+    assert len(answer_violations("/", "", text, "Bearer sk_test_1")) > 10
+
+
+def told_to_client(shown: Json, **changes: Any) -> list[str]:
+    return violations({**shown, **changes}, publishable=True)
 
 
 def test_every_answer_of_an_api_is_watched(answers_watched: list[str]) -> None:
