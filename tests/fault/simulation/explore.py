@@ -112,14 +112,16 @@ class Report:
 @contextmanager
 def quick() -> Iterator[None]:
     """Turns off what would take most of the time of thousands of runs: log lines, and the search
-    for garbage, which `explore` makes now and then instead.
+    for garbage, which `explore` makes now and then instead, among what the runs left.
     """
     logging.disable(logging.CRITICAL)
     gc.disable()
+    gc.freeze()
     try:
         yield
     finally:
         logging.disable(logging.NOTSET)
+        gc.unfreeze()
         gc.enable()
 
 
