@@ -32,7 +32,12 @@ from functions.api_payments.room import (
     require_room,
 )
 from functions.api_payments.sagas import SagaStarter
-from functions.api_payments.tokens import Tokens, names_method, require_no_token, tokens_of
+from functions.api_payments.tokens import (
+    Tokens,
+    names_method,
+    require_nothing_of_confirmation,
+    tokens_of,
+)
 from shared.domain.audit_trail import next_version
 from shared.domain.authorization import created_entries, new_payment_method
 from shared.domain.changes import Draft, change
@@ -114,7 +119,7 @@ class PaymentIntents:
         created = _created_data(request, payment_id, method, offered)
         require_room(created, bytes_max=DETAILS_BYTES_MAX)
         if not params.confirm:
-            require_no_token(params)
+            require_nothing_of_confirmation(params)
             return self._create_only(request, payment_id, created, method)
         if method is None:
             raise RejectedError(

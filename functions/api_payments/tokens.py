@@ -23,6 +23,8 @@ _METHOD, _DATA = "payment_method", "payment_method_data"
 _SAID = ("setup_future_usage", "shipping")
 # The parameters that say what to pay with; an update takes no confirmation token.
 _SOURCES = (_METHOD, _DATA, CONFIRMATION_TOKEN)
+# The parameters of a creation that mean something only where it confirms.
+_OF_CONFIRMATION = (CONFIRMATION_TOKEN, "error_on_requires_action", "off_session", "return_url")
 
 Said = CreatePaymentIntent | UpdatePaymentIntent | ConfirmPaymentIntent
 
@@ -84,17 +86,18 @@ def tokens_of(params: Said) -> Sequence[str | None]:
     return data.card.token if data is not None else None, _confirmation_token(params)
 
 
-def require_no_token(params: CreatePaymentIntent) -> None:
-    """Refuses a confirmation token where nothing is confirmed.
+def require_nothing_of_confirmation(params: CreatePaymentIntent) -> None:
+    """Refuses what is said of a confirmation where nothing is confirmed.
 
     Raises: RejectedError.
     """
-    if params.confirmation_token is not None:
-        raise RejectedError(
-            "You can only pass `confirmation_token` when the PaymentIntent is confirmed with this"
-            " request: set `confirm` to true.",
-            param=CONFIRMATION_TOKEN,
-        )
+    for name in _OF_CONFIRMATION:
+        if getattr(params, name):
+            raise RejectedError(
+                f"You can only pass `{name}` when the PaymentIntent is confirmed with this"
+                " request: set `confirm` to true.",
+                param=name,
+            )
 
 
 def _confirmation_token(params: Said) -> str | None:

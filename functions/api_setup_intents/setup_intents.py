@@ -38,6 +38,8 @@ from shared.wire.setups import setup_intent
 
 _URL = "/v1/setup_intents"
 _ALLOWED = "allowed_payment_method_types"
+# The parameters of a creation that mean something only where it confirms.
+_OF_CONFIRMATION = ("confirmation_token", "return_url")
 _OPEN = {
     SetupStatus.REQUIRES_PAYMENT_METHOD,
     SetupStatus.REQUIRES_CONFIRMATION,
@@ -79,12 +81,13 @@ class SetupIntents:
         if begun is not None:
             return self.verification.run(request, begun)
         self._require_customer(request, params.customer)
-        if params.confirmation_token is not None and not params.confirm:
-            raise RejectedError(
-                "You can only pass `confirmation_token` when the SetupIntent is confirmed with this"
-                " request: set `confirm` to true.",
-                param="confirmation_token",
-            )
+        for name in _OF_CONFIRMATION:
+            if getattr(params, name) is not None and not params.confirm:
+                raise RejectedError(
+                    f"You can only pass `{name}` when the SetupIntent is confirmed with this"
+                    " request: set `confirm` to true.",
+                    param=name,
+                )
         chosen = self.methods.chosen(request, intent_id, params.usage)
         require_owner(chosen, params.customer, None)
         intent = request.document(

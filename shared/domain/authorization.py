@@ -51,6 +51,7 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
         )
     if before is not None and is_same_request(before, work):
         return
+    _check_presence(work, before)
     method = work.order["payment_method"]
     customer = (work.order["create"] or work.order["update"] or {}).get(
         "customer", before.customer if before else None
@@ -70,6 +71,22 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
         raise RejectedError(
             f"This PaymentIntent was confirmed {ATTEMPTS_MAX} times; create a new one.",
             code="payment_intent_payment_attempt_expired",
+        )
+
+
+def _check_presence(work: Work, before: Payment | None) -> None:
+    """Refuses to save a card whose holder is not there to agree to it.
+
+    Raises: RejectedError.
+    """
+    said = work.order["create"] or work.order["update"] or {}
+    details = {**(before.details if before else {}), **said.get("details", {})}
+    if work.order["off_session"] and details.get("setup_future_usage") is not None:
+        raise RejectedError(
+            "You cannot confirm with `off_session=true` when `setup_future_usage` is also set on"
+            " the PaymentIntent. The customer needs to be on-session to perform the steps which may"
+            " be required to set up the PaymentMethod for future usage.",
+            param="off_session",
         )
 
 

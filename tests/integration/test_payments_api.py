@@ -1642,3 +1642,49 @@ def test_refund_of_a_payment_from_before_its_account_had_stripes_is_listed(
     assert shards_of(world, "refund") == {0}
     found = world.call("GET", "/v1/refunds", {}, merchant=merchant).body
     assert [item["id"] for item in found["data"]] == [refund["id"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        (PAYMENTS, "off_session", "true"),
+        (PAYMENTS, "error_on_requires_action", "true"),
+        (PAYMENTS, "return_url", "https://shop.example/return"),
+        ("/v1/setup_intents", "return_url", "https://shop.example/return"),
+    ],
+)
+def test_create_with_what_concerns_a_confirmation_without_one_is_refused(
+    world: World, merchant: Merchant, path: str, name: str, value: str
+) -> None:
+    # given
+    order = {"amount": 100, "currency": "usd"} if path == PAYMENTS else {}
+    order |= {"payment_method": "pm_card_visa"}
+    # when
+    answer = world.call("POST", path, {**order, name: value}, merchant=merchant)
+    # then
+    error = answer.body["error"]
+    assert (answer.status, error["type"]) == (400, "invalid_request_error")
+    assert error["param"] == name
+    assert world.post(merchant, path, **order, confirm="true", **{name: value})["id"]
+
+
+@pytest.mark.parametrize("moment", ["create", "before", "confirm"])
+def test_card_is_not_saved_without_its_holder(
+    world: World, merchant: Merchant, moment: str
+) -> None:
+    # given
+    owner = world.post(merchant, "/v1/customers")["id"]
+    order = {"amount": 100, "currency": "usd", "customer": owner, "payment_method": "pm_card_visa"}
+    wish, absent = {"setup_future_usage": "off_session"}, {"off_session": "true"}
+    path, params = PAYMENTS, {**order, **wish, **absent, "confirm": "true"}
+    if moment != "create":
+        early, late = (wish, {}) if moment == "before" else ({}, wish)
+        made = world.post(merchant, PAYMENTS, **order, **early)
+        path, params = f"{PAYMENTS}/{made['id']}/confirm", {**late, **absent}
+    # when
+    answer = world.call("POST", path, params, merchant=merchant)
+    # then
+    error = answer.body["error"]
+    assert (answer.status, error["param"]) == (400, "off_session")
+    assert "`setup_future_usage`" in error["message"]
+    assert not world.provider.effects()
