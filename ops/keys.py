@@ -127,10 +127,7 @@ def create(
 
     Raises: OperatorError when the account has too many that are usable.
     """
-    scope = Scope(new.account, new.livemode)
-    usable = [key for key in keys_of(regions.home, scope) if is_usable(key, context.now_ms)]
-    if len(usable) >= USABLE_MAX:
-        raise OperatorError(f"{new.account} has {USABLE_MAX} keys of this mode: revoke one first")
+    _require_room(regions, Scope(new.account, new.livemode), context.now_ms)
     key = key_document(new, secret, context.now_ms)
     write = created_key(key, context, reason)
     regions.commit([[write] for _ in regions.stores])
@@ -149,11 +146,14 @@ def roll(
     """Makes a key in place of one, which goes on for a while.
 
     Both happen at once in each region.
-    Raises: OperatorError when there is no such key, or it opens nothing any more.
+    Raises: OperatorError when there is no such key, it opens nothing any more, or there would be
+    too many while both work.
     """
     old = _find(regions.home, regions.account.id, named)
     if not is_usable(old, context.now_ms):
         raise OperatorError(f"{named} opens nothing any more: create a key")
+    if overlap_s:
+        _require_room(regions, old.scope, context.now_ms)
     data = old.data
     secret = new_secret(data["kind"], entropy, livemode=old.livemode)
     fresh = key_document(
@@ -187,6 +187,12 @@ def revoke(regions: Regions, named: str, context: Context, reason: str | None = 
         if not key.data["revoked"]:
             store.commit([revoked(key, context, reason)])
     return _shown(_find(regions.home, regions.account.id, named), context.now_ms)
+
+
+def _require_room(regions: Regions, scope: Scope, now_ms: int) -> None:
+    usable = [key for key in keys_of(regions.home, scope) if is_usable(key, now_ms)]
+    if len(usable) >= USABLE_MAX:
+        raise OperatorError(f"{scope.account} has {USABLE_MAX} keys of this mode: revoke one first")
 
 
 def _find(store: DocumentStore, account: str, named: str) -> Document:

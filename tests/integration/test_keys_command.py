@@ -289,6 +289,20 @@ def test_create_key_is_refused_where_there_are_too_many(
     assert run("keys create", "--account", account)["usable"]
 
 
+def test_roll_key_with_overlap_is_refused_where_there_are_too_many(
+    run: Run, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    monkeypatch.setattr(keys, "USABLE_MAX", 3)
+    made = run("keys create", "--account", account)
+    rolling = ("keys roll", "--account", account, "--key", made["key"])
+    # when
+    with pytest.raises(SystemExit, match="revoke one first"):
+        run(*rolling, "--overlap", "7d")
+    # then: without an overlap it takes the place of the other
+    assert run(*rolling)["replaces"]["usable"] is False
+
+
 def test_set_limits_hold_for_every_key_of_the_mode(run: Run, account: str) -> None:
     # given
     test = run("keys create", "--account", account)
