@@ -162,7 +162,7 @@ def _index_writes(before: Item, after: Item) -> int:
 
 
 def _index_entry(item: Item) -> tuple[str, str] | None:
-    """Returns what puts a snapshot into the index of what is due; see dynamodb_payments."""
+    """Returns what puts a snapshot into the index of what is due; see dynamodb_due."""
     return (item["due_shard"]["S"], item["due_at"]["N"]) if "due_shard" in item else None
 
 

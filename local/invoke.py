@@ -61,6 +61,7 @@ TABLES = (
     "network",
 )
 TABLES_WITHOUT_SORT_KEY = {"idempotency", "verifications"}
+TABLES_WITH_DUE_INDEX = ("payments", "objects")
 QUEUES = (
     "verification_queue_url",
     "relay_dead_letters_url",
@@ -134,12 +135,13 @@ def _tables() -> dict[str, str]:
             AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
             BillingMode="PAY_PER_REQUEST",
         )
-    add_due_index(client, "payments")
+    for name in TABLES_WITH_DUE_INDEX:
+        add_due_index(client, name)
     return {f"{name.upper()}_TABLE": name for name in TABLES}
 
 
 def add_due_index(client: "DynamoDBClient", table: str) -> None:
-    """Adds the index of payments with a due date, as the data stack has it."""
+    """Adds the index of what has a due date, as the data stack has it."""
     client.update_table(
         TableName=table,
         AttributeDefinitions=[

@@ -9,8 +9,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
+from shared.adapters.dynamodb_due import DynamoDueIndex
 from shared.adapters.dynamodb_ledger import DynamoLedgerStore
-from shared.adapters.dynamodb_payments import DynamoDueIndex, DynamoPaymentStore
+from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.adapters.system import SystemClock, SystemEntropy
 from shared.config import Settings
 from shared.domain.errors import TransientError
@@ -148,9 +149,15 @@ def delivery_log() -> "DynamoDeliveryLog":
 
 
 @functools.cache
-def due_index() -> DynamoDueIndex:
+def due_payments() -> DynamoDueIndex:
     """Composes the index of payments to look after."""
     return DynamoDueIndex(dynamodb(), settings()["PAYMENTS_TABLE"])
+
+
+@functools.cache
+def due_documents() -> DynamoDueIndex:
+    """Composes the index of other objects to look after: attempts of setups."""
+    return DynamoDueIndex(dynamodb(), settings()["OBJECTS_TABLE"])
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-# The index of payments with a due date, as its table's stack and its reader name it.
+# The index of what has a due date, as the tables' stack and its reader name it.
 DUE_INDEX = "due"
 # Seven years, two of them leap: how long checkpoints cannot be altered, as the bucket has it too.
 CHECKPOINT_RETENTION_DAYS = 7 * 365 + 2

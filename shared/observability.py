@@ -14,7 +14,11 @@ from shared.domain.saga import Outcome
 logger = Logger(service="farthing", level="INFO", utc=True)
 
 # What a saga is about, and how its steps' log lines call it.
-_SUBJECTS = {"payment_id": "payment", "setup_intent_id": "setup_intent"}
+_SUBJECTS = {
+    "payment_id": "payment",
+    "setup_intent_id": "setup_intent",
+    "setup_attempt_id": "setup_attempt",
+}
 
 StepHandler = Callable[[Mapping[str, Any], object], dict[str, Any]]
 _Made = TypeVar("_Made")

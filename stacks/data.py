@@ -132,8 +132,9 @@ class Books:
         function.allow(GET_MANY, self.payments.table_arn)
 
     def find_due(self, function: FarthingFunction) -> None:
-        """Lets a function find payments past their date."""
-        function.allow(QUERY, f"{self.payments.table_arn}/index/{DUE_INDEX}")
+        """Lets a function find payments and other objects past their date."""
+        for table in (self.payments, self.objects):
+            function.allow(QUERY, f"{table.table_arn}/index/{DUE_INDEX}")
 
     def change_payments(self, function: FarthingFunction) -> None:
         """Lets a function commit changes of payments: signed events, journals, guarded debits."""
@@ -204,7 +205,7 @@ class DataStack(FarthingStack):
         super().__init__(scope, "Data", stage=stage, region=region, is_stateful=True)
         self.books = Books(
             payments=keyed_table(self, "Payments", has_stream=True, indexes=[DUE]),
-            objects=keyed_table(self, "Objects", has_stream=True, has_ttl=True),
+            objects=keyed_table(self, "Objects", has_stream=True, has_ttl=True, indexes=[DUE]),
             ledger=keyed_table(self, "Ledger", has_stream=True),
             idempotency=keyed_table(self, "Idempotency", has_sort_key=False, has_ttl=True),
             recent_payments=keyed_table(self, "RecentPayments", has_ttl=True),

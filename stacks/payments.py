@@ -95,7 +95,7 @@ class PaymentsStack(FarthingStack):
         self._api_functions: list[FarthingFunction] = []
         self.api = FarthingApi(self, "Api", stage=stage, local_name="api")
         machines = self._machines(self._steps())
-        self._sweep_due(machines[RESOLVE.name])
+        self._sweep_due({name: machines[name] for name in (RESOLVE.name, LOOKUP.name)})
         tokenize = self._tokenize_card()
         setups = {name: machines.pop(name) for name in (SETUP.name, LOOKUP.name)}
         self._api_payments(machines, tokenize)
@@ -180,22 +180,25 @@ class PaymentsStack(FarthingStack):
             for name, saga in SAGAS.items()
         }
 
-    def _sweep_due(self, resolve: SagaMachine) -> None:
-        """Has every payment past its date looked after, whoever forgot it."""
+    def _sweep_due(self, machines: dict[str, SagaMachine]) -> None:
+        """Has every payment and setup past its date looked after, whoever forgot it."""
+        books = self._given.books
         function = self._make.make(
             "sweep_due",
             timeout_s=SWEEP_TIMEOUT_S,
             environment={
-                "PAYMENTS_TABLE": self._given.books.payments.table_name,
-                "RESOLVE_MACHINE_ARN": resolve.machine.state_machine_arn,
+                "PAYMENTS_TABLE": books.payments.table_name,
+                "OBJECTS_TABLE": books.objects.table_name,
+                **_arns(machines),
                 **self._local_only_environment(),
             },
         )
-        self._given.books.find_due(function)
-        resolve.allow_start(function)
+        books.find_due(function)
+        for machine in machines.values():
+            machine.allow_start(function)
         Schedule(self, "Sweep", function=function, minutes=SWEEP_INTERVAL_MINUTES)
         metric = function.function.metric_errors(period=Duration.minutes(1), statistic="Sum")
-        what = "Payments past their date are not found: repair the sweeper."
+        what = "What is past its date is not looked after: repair the sweeper."
         alarm_on(function, "Errors", metric, self._given.alarms, what, threshold=1, periods=3)
 
     def _api_payments(self, machines: dict[str, SagaMachine], tokenize: FarthingFunction) -> None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from bench.flows import PAY, SETTLE, Flow, Recorded
 from bench.recording import Write
 from shared.adapters.dynamodb import THROTTLED_WAITS_S
-from shared.adapters.dynamodb_payments import DUE_SHARDS
+from shared.adapters.dynamodb_due import DUE_SHARDS
 from shared.bootstrap import ATTEMPTS_MAX
 
 # Between the first transaction and the second one the provider is asked; see shared.domain.saga.

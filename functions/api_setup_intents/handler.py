@@ -22,7 +22,7 @@ def build(
 ) -> Api:
     """Registers the operations."""
     api = Api(ports)
-    verification = Verification(runner, documents, ports.clock)
+    verification = Verification(runner, documents)
     SetupIntents(documents, Methods(documents, sandbox_cards), verification).register(api)
     register_attempts(api, documents)
     return api

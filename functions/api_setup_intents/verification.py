@@ -7,15 +7,13 @@ from typing import Any
 from shared.domain import setups
 from shared.domain.documents import Document, DocumentWrite
 from shared.domain.errors import TransientError, UnknownOutcomeError
-from shared.domain.ports import Clock, DocumentStore, SagaRunner
+from shared.domain.ports import DocumentStore, SagaRunner
 from shared.domain.saga import LOOKUP, SETUP
 from shared.domain.setups import Setup, Silence
 from shared.edge.api import Reply, Request
 from shared.observability import logger
 from shared.wire.errors import error_body
 from shared.wire.setups import attempt_error, setup_intent
-
-_MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,6 @@ class Verification:
 
     runner: SagaRunner
     documents: DocumentStore
-    clock: Clock
 
     def run(self, request: Request[Any], setup: Setup) -> Reply:
         """Has an attempt that was made durable carried out, unless it is over, and answers.
@@ -34,7 +31,7 @@ class Verification:
         if setup.is_open:
             setup = self._carried_out(request, setup)
         if setup.is_open:
-            self.look_after(setup, f"{setup.attempt.id}-{setup.attempt.version}")
+            self._look_after(setup.attempt)
         error = attempt_error(setup.attempt)
         body = setup_intent(setup.intent)
         if error is None:
@@ -63,24 +60,11 @@ class Verification:
 
         return setups.commit_open(self.documents, setup.names, decide)
 
-    def look_after(self, setup: Setup, name: str) -> None:
-        """Has what is open looked up behind the request's back; once for each name."""
+    def _look_after(self, attempt: Document) -> None:
+        """Has what is open looked up behind the request's back; once for each version."""
+        name = f"{attempt.id}-{attempt.version}"
         try:
-            self.runner.start(LOOKUP.name, name, setups.lookup_input(setup))
+            self.runner.start(LOOKUP.name, name, setups.lookup_input(attempt.id))
         except TransientError:
-            # Whoever reads the intent has it looked after again.
-            logger.warning("nobody looks after a setup yet", setup=setup.intent.id)
-
-    def look_after_forgotten(self, intent: Document) -> None:
-        """Has an intent looked after that nobody looked after in time.
-
-        Who started it died, or could not start what looks up; there is no other net below.
-        """
-        if intent.data["status"] != setups.SetupStatus.PROCESSING:
-            return
-        now_ms = self.clock.now_ms()
-        attempt = self.documents.get(intent.data["latest_attempt"])
-        if attempt is None or not Setup(intent, attempt).is_forgotten(now_ms):
-            return
-        # A name that this minute's other requests give it too, and a later minute's do not.
-        self.look_after(Setup(intent, attempt), f"{attempt.id}-{now_ms // _MINUTE_MS}")
+            # The sweeper finds it by its date.
+            logger.warning("nobody looks after a setup yet", attempt=attempt.id)

@@ -10,6 +10,7 @@ from typing import Any
 
 from shared import bootstrap, bootstrap_vault
 from shared.domain import setups
+from shared.domain.changes import Context
 from shared.domain.documents import Document, DocumentWrite
 from shared.domain.errors import (
     ProviderUnavailableError,
@@ -35,33 +36,42 @@ def run(
 ) -> dict[str, Any]:
     """Returns "done", or "waiting" with `due_at` (ISO 8601) of the next try to look it up."""
     if state["saga"] == LOOKUP.name:
-        ids = (state["setup_intent_id"], state["setup_attempt_id"], state["payment_method_id"])
-        setup, _ = setups.load(documents, ids)
-        if not setup.is_open:
-            return _done(setup)
-        if setup.due_at_ms > clock.now_ms():
-            return _waiting(setup)
-        word = _looked_up(setup, verifier)
-    else:
-        setup = Setup.of(state)
-        word = _asked(setup, vault, verifications, verifier, resumed=state["resumed"])
-    context = setups.saga_context(state, clock.now_ms())
+        attempt = setups.load_attempt(documents, state["setup_attempt_id"])
+        if setups.is_open(attempt) and attempt.data["due_at_ms"] <= clock.now_ms():
+            attempt = _looked_after(attempt, documents, verifier, Context(clock.now_ms()))
+        return _waiting(attempt) if setups.is_open(attempt) else _done(attempt)
+    setup = Setup.of(state)
+    word = _asked(setup, vault, verifications, verifier, resumed=state["resumed"])
+    context = setups.request_context(state, clock.now_ms())
+    return _done(_recorded(setup, word, documents, context).attempt)
 
+
+def _done(attempt: Document) -> dict[str, Any]:
+    return {"outcome": Outcome.DONE, "setup": {"is_open": setups.is_open(attempt)}}
+
+
+def _waiting(attempt: Document) -> dict[str, Any]:
+    due_at = datetime.fromtimestamp(attempt.data["due_at_ms"] / 1000, UTC)
+    return {"outcome": Outcome.WAITING, "due_at": due_at.isoformat(timespec="milliseconds")}
+
+
+def _looked_after(
+    attempt: Document, documents: DocumentStore, verifier: CardVerifier, context: Context
+) -> Document:
+    try:
+        setup, _ = setups.load(documents, setups.names_of(attempt))
+        return _recorded(setup, _looked_up(setup, verifier), documents, context).attempt
+    except Exception:
+        # Whatever it is, it must not keep the sweeper from others.
+        documents.commit([setups.postponed(attempt, context)])
+        raise
+
+
+def _recorded(setup: Setup, word: Word, documents: DocumentStore, context: Context) -> Setup:
     def decide(current: Setup, method: Document) -> list[DocumentWrite]:
         return setups.record(current, word, method, context)
 
-    setup = setups.commit_open(documents, setup.names, decide)
-    is_followed = setup.is_open and state["saga"] == LOOKUP.name
-    return _waiting(setup) if is_followed else _done(setup)
-
-
-def _done(setup: Setup) -> dict[str, Any]:
-    return {"outcome": Outcome.DONE, "setup": {"is_open": setup.is_open}}
-
-
-def _waiting(setup: Setup) -> dict[str, Any]:
-    due_at = datetime.fromtimestamp(setup.due_at_ms / 1000, UTC)
-    return {"outcome": Outcome.WAITING, "due_at": due_at.isoformat(timespec="milliseconds")}
+    return setups.commit_open(documents, setup.names, decide)
 
 
 def _asked(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
+from shared.adapters.dynamodb_due import due_attributes
 from shared.domain.audit import Change
 from shared.domain.audit_trail import require_changes
 from shared.domain.documents import Document, DocumentWrite, ListEntry, mode_of
@@ -173,6 +174,7 @@ def document_item(document: Document) -> dict[str, Any]:
         "version": {"N": str(document.version)},
         "created_ms": {"N": str(document.created_ms)},
         "body": dump(document.data),
+        **due_attributes(document.id, document.due_at_ms),
     }
     if document.expires_at_s is not None:
         item["expires_at"] = {"N": str(document.expires_at_s)}

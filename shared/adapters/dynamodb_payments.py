@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 from shared.adapters import dynamodb
 from shared.adapters.dynamodb_available import take
+from shared.adapters.dynamodb_due import due_attributes
 from shared.adapters.dynamodb_ledger import journal_item
-from shared.config import DUE_INDEX
 from shared.domain.announcements import SILENT
 from shared.domain.available import guarded_debits, insufficient_funds
 from shared.domain.changes import PaymentChange
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 STATE = "STATE"
-# A key of the index takes 1,000 writes/s: 64 take a region's 20,000 payments/s, twice each.
-DUE_SHARDS = 64
 
 
 class DynamoPaymentStore:
@@ -117,22 +114,15 @@ def _state_key(payment_id: str) -> dict[str, Any]:
 
 def _state(change: PaymentChange) -> dict[str, Any]:
     payment = change.payment
-    item: dict[str, Any] = {
+    return {
         **_state_key(payment.id),
         "account": {"S": payment.account},
         "version": {"N": str(payment.version)},
         "body": dynamodb.dump(payment.to_dict()),
         # Tells the stream's filter whether the relay has anything to announce.
         "announced": {"BOOL": any(event.type not in SILENT for event in change.events)},
+        **due_attributes(payment.id, payment.due_at_ms),
     }
-    if payment.due_at_ms is not None:
-        item["due_at"] = {"N": str(payment.due_at_ms)}
-        item["due_shard"] = {"S": _due_shard(crc32(payment.id.encode()) % DUE_SHARDS)}
-    return item
-
-
-def _due_shard(number: int) -> str:
-    return f"{number:02d}"
 
 
 def payment_of_image(image: Mapping[str, Any]) -> Payment:
@@ -169,31 +159,3 @@ def event_of_image(item: Mapping[str, Any]) -> SignedEvent:
         previous_hash=item["previous_hash"]["S"],
     )
     return SignedEvent(event, Signature(item["key_id"]["S"], item["mac"]["S"]))
-
-
-class DynamoDueIndex:
-    """Implements DueIndex by an index that holds the snapshots with a due date only."""
-
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client = client
-        self._table = table
-
-    def overdue(self, before_ms: int, limit: int) -> Sequence[str]:
-        """Returns ids of payments due before that time, the longest overdue first.
-
-        Each shard is read as far as the limit, so that none waits behind another's.
-        """
-        found: list[tuple[int, str]] = []
-        for number in range(DUE_SHARDS):
-            items = self._client.query(
-                TableName=self._table,
-                IndexName=DUE_INDEX,
-                KeyConditionExpression="due_shard = :shard AND due_at < :before",
-                ExpressionAttributeValues={
-                    ":shard": {"S": _due_shard(number)},
-                    ":before": {"N": str(before_ms)},
-                },
-                Limit=limit,
-            )["Items"]
-            found += [(int(item["due_at"]["N"]), item["pk"]["S"]) for item in items]
-        return [payment_id for _, payment_id in sorted(found)[:limit]]

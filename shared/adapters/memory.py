@@ -341,16 +341,19 @@ class MemoryAvailableStore:
 
 
 class MemoryDueIndex:
-    """Implements DueIndex."""
+    """Implements DueIndex.
 
-    def __init__(self, database: MemoryDatabase) -> None:
-        self._database = database
+    Args: table: of the database, its payments or its documents.
+    """
+
+    def __init__(self, table: Mapping[str, Payment] | Mapping[str, Document]) -> None:
+        self._table = table
 
     def overdue(self, before_ms: int, limit: int) -> Sequence[str]:
-        """Returns ids of payments due before that time, the longest overdue first."""
+        """Returns ids of what is due before that time, the longest overdue first."""
         dates = {
-            payment.id: payment.due_at_ms
-            for payment in self._database.payments.values()
-            if payment.due_at_ms is not None and payment.due_at_ms < before_ms
+            item.id: item.due_at_ms
+            for item in self._table.values()
+            if item.due_at_ms is not None and item.due_at_ms < before_ms
         }
-        return sorted(dates, key=lambda payment_id: (dates[payment_id], payment_id))[:limit]
+        return sorted(dates, key=lambda object_id: (dates[object_id], object_id))[:limit]

@@ -41,6 +41,12 @@ class Document:
         """Tells whether the object was deleted; a tombstone remains."""
         return bool(self.data.get("deleted"))
 
+    @property
+    def due_at_ms(self) -> int | None:
+        """When somebody must look after it; None where nothing is open on it."""
+        due_at_ms: int | None = self.data.get("due_at_ms")
+        return due_at_ms
+
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:

@@ -314,12 +314,12 @@ class SagaRunner(Protocol):
 
 
 class DueIndex(Protocol):
-    """Finds payments that somebody must look after."""
+    """Finds what somebody must look after: of payments, or of documents."""
 
     def overdue(self, before_ms: int, limit: int) -> Sequence[str]:
-        """Returns ids of payments due before that time, some of the longest overdue first.
+        """Returns ids of what is due before that time, some of the longest overdue first.
 
-        Eventually consistent: a payment may show up late, or still when it is done.
+        Eventually consistent: something may show up late, or still when it is done.
         """
 
 

@@ -1,8 +1,9 @@
 """Setups: cards verified without money, so that their customers may be charged later.
 
 A setup intent and its attempts are documents. An attempt is written before the provider is asked
-and ended by its word. No money moves, so nothing is ever undone: what has no word after three days
-has failed, and its card is as free as before.
+and ended by its word; until then it has a due date, by which the sweeper finds it. No money moves,
+so nothing is ever undone: what has no word after three days has failed, and its card is as free as
+before.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from shared.domain.changes import Context
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import InvariantError, RejectedError, VersionConflictError
 from shared.domain.providers import ProviderAnswer, ProviderStatus
-from shared.domain.resolution import SWEEP_AFTER_MS, first_due_ms, next_probe_ms
+from shared.domain.resolution import DAY_MS, first_due_ms, next_probe_ms
 from shared.domain.saga import LOOKUP, SETUP
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Silence(StrEnum):
 
 
 Word = ProviderAnswer | Silence
+Names = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +92,27 @@ class Setup:
     @property
     def is_open(self) -> bool:
         """Tells whether the provider's word is still to be recorded."""
-        return bool(self.attempt.data["status"] == AttemptStatus.PROCESSING)
+        return is_open(self.attempt)
 
     @property
-    def names(self) -> tuple[str, str, str]:
+    def names(self) -> Names:
         """The ids of the intent, the attempt and the payment method."""
-        return self.intent.id, self.attempt.id, self.attempt.data["method"]["id"]
+        return names_of(self.attempt)
 
     @property
     def card(self) -> CardSummary:
         """The card to verify."""
         return CardSummary.of(self.attempt.data["method"]["data"]["card"])
 
-    @property
-    def due_at_ms(self) -> int:
-        """When somebody must look after it."""
-        due_at_ms: int = self.attempt.data["due_at_ms"]
-        return due_at_ms
 
-    def is_forgotten(self, now_ms: int) -> bool:
-        """Tells whether nobody looked after it when its date had come."""
-        return self.is_open and self.due_at_ms + SWEEP_AFTER_MS < now_ms
+def is_open(attempt: Document) -> bool:
+    """Tells whether the provider's word on an attempt is still to be recorded."""
+    return bool(attempt.data["status"] == AttemptStatus.PROCESSING)
+
+
+def names_of(attempt: Document) -> Names:
+    """Returns the ids of an attempt's intent, of itself and of its payment method."""
+    return attempt.data["setup_intent"], attempt.id, attempt.data["method"]["id"]
 
 
 def setup_input(setup: Setup, context: Context, *, resumed: bool) -> dict[str, Any]:
@@ -132,23 +134,18 @@ def setup_input(setup: Setup, context: Context, *, resumed: bool) -> dict[str, A
     }
 
 
-def lookup_input(setup: Setup) -> dict[str, Any]:
+def lookup_input(attempt_id: str) -> dict[str, Any]:
     """Returns the JSON that starts the saga `lookup`, on nobody's request."""
-    intent_id, attempt_id, method_id = setup.names
     return {
         "saga": LOOKUP.name,
-        "setup_intent_id": intent_id,
         "setup_attempt_id": attempt_id,
-        "payment_method_id": method_id,
         "account": None,
         "request_id": None,
     }
 
 
-def saga_context(state: Mapping[str, Any], now_ms: int) -> Context:
-    """Returns whose request a saga carries out; a lookup is nobody's."""
-    if state["saga"] == LOOKUP.name:
-        return Context(now_ms)
+def request_context(state: Mapping[str, Any], now_ms: int) -> Context:
+    """Returns whose request the saga `setup` carries out."""
     return Context(now_ms, state["request_id"], state["idempotency_key"], state["actor"])
 
 
@@ -264,7 +261,20 @@ def _unknown(setup: Setup, context: Context) -> list[DocumentWrite]:
     due_at_ms = next_probe_ms(setup.attempt.created_ms, context.now_ms)
     if due_at_ms is None:
         return _failed(setup, _NOT_CARRIED_OUT, None, context)
-    return [updated(setup.attempt, {**setup.attempt.data, "due_at_ms": due_at_ms}, context)]
+    return [_dated(setup.attempt, due_at_ms, context)]
+
+
+def postponed(attempt: Document, context: Context) -> DocumentWrite:
+    """Sets the next date of an attempt that could not be looked after, whatever kept it from that.
+
+    In the end it is tried daily, until what keeps it from its end is repaired.
+    """
+    due_at_ms = next_probe_ms(attempt.created_ms, context.now_ms)
+    return _dated(attempt, due_at_ms or context.now_ms + DAY_MS, context)
+
+
+def _dated(attempt: Document, due_at_ms: int, context: Context) -> DocumentWrite:
+    return updated(attempt, {**attempt.data, "due_at_ms": due_at_ms}, context)
 
 
 def _succeeded(
@@ -325,16 +335,28 @@ def _ended(
     attempt_changes: Mapping[str, Any],
     intent_changes: Mapping[str, Any],
 ) -> list[DocumentWrite]:
+    ended = {**setup.attempt.data, **attempt_changes, "due_at_ms": None}
     return [
-        updated(setup.attempt, {**setup.attempt.data, **attempt_changes}, context),
+        updated(setup.attempt, ended, context),
         changed(setup.intent, {**setup.intent.data, **intent_changes}, context),
     ]
 
 
-def load(documents: "DocumentStore", names: tuple[str, str, str]) -> tuple[Setup, Document]:
+def load_attempt(documents: "DocumentStore", attempt_id: str) -> Document:
+    """Reads an attempt that must exist.
+
+    Raises: InvariantError when it does not.
+    """
+    found = documents.get_many([attempt_id])
+    if attempt_id not in found:
+        raise InvariantError(f"{attempt_id} does not exist")
+    return found[attempt_id]
+
+
+def load(documents: "DocumentStore", names: Names) -> tuple[Setup, Document]:
     """Reads a setup as it is now, and its payment method.
 
-    Args: names: see Setup.names.
+    Args: names: see names_of.
     Raises: InvariantError when one of them does not exist.
     """
     found = documents.get_many(names)
@@ -346,12 +368,12 @@ def load(documents: "DocumentStore", names: tuple[str, str, str]) -> tuple[Setup
 
 def commit_open(
     documents: "DocumentStore",
-    names: tuple[str, str, str],
+    names: Names,
     decide: Callable[[Setup, Document], Sequence[DocumentWrite]],
 ) -> Setup:
     """Commits what becomes of an attempt as long as it is open, again when another was first.
 
-    Args: names: see Setup.names. decide: makes the writes of the state, and the payment method, as
+    Args: names: see names_of. decide: makes the writes of the state, and the payment method, as
     they are now.
     Raises: VersionConflictError when other writers win too often.
     """

@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from shared.adapters.dynamodb_documents import DynamoDocumentStore, DynamoIdempotencyStore
+from shared.adapters.dynamodb_due import DUE_SHARDS, DynamoDueIndex
 from shared.adapters.dynamodb_ledger import DynamoLedgerStore
-from shared.adapters.dynamodb_payments import (
-    DUE_SHARDS,
-    DynamoDueIndex,
-    DynamoPaymentStore,
-)
+from shared.adapters.dynamodb_payments import DynamoPaymentStore
 from shared.adapters.memory import (
     MemoryClock,
     MemoryDatabase,
@@ -61,7 +58,8 @@ class Stores:
     payments: PaymentStore
     ledger: LedgerStore
     idempotency: IdempotencyStore
-    due: DueIndex
+    due_payments: DueIndex
+    due_documents: DueIndex
     clock: MemoryClock
 
 
@@ -72,7 +70,8 @@ def _memory() -> Stores:
         MemoryPaymentStore(database),
         MemoryLedgerStore(database),
         MemoryIdempotencyStore(database, clock),
-        MemoryDueIndex(database),
+        MemoryDueIndex(database.payments),
+        MemoryDueIndex(database.documents),
         clock,
     )
 
@@ -92,6 +91,7 @@ def _dynamodb() -> Stores:
         DynamoLedgerStore(client, tables["ledger"]),
         DynamoIdempotencyStore(client, tables["idempotency"], tables["objects"], clock),
         DynamoDueIndex(client, tables["payments"]),
+        DynamoDueIndex(client, tables["objects"]),
         clock,
     )
 
@@ -967,50 +967,89 @@ def test_journals_more_than_one_page_are_all_read(stores: Stores) -> None:
 # --- what is due
 
 
-def due_payment(stores: Stores, payment_id: str, due_at_ms: int) -> Payment:
-    confirmed = (CONFIRMED[0], {**CONFIRMED[1], "due_at_ms": due_at_ms})
-    after, events = advance(None, payment_id, [CREATED, confirmed], Context(5, "req_1", "k"))
-    stores.payments.commit(PaymentChange(0, after, events))
-    return after
+@dataclass
+class Due:
+    """An index, and what is in it: payments or other objects."""
+
+    stores: Stores
+    of: str
+
+    def overdue(self, before_ms: int, limit: int) -> Sequence[str]:
+        stores = self.stores
+        index = stores.due_payments if self.of == "payments" else stores.due_documents
+        return index.overdue(before_ms, limit)
+
+    def begin(self, object_id: str, due_at_ms: int) -> None:
+        if self.of == "documents":
+            made = customer(object_id=object_id, due_at_ms=due_at_ms)
+            self.stores.documents.commit([audited(made)])
+            return
+        confirmed = (CONFIRMED[0], {**CONFIRMED[1], "due_at_ms": due_at_ms})
+        after, events = advance(None, object_id, [CREATED, confirmed], Context(5, "req_1", "k"))
+        self.stores.payments.commit(PaymentChange(0, after, events))
+
+    def end(self, object_id: str) -> None:
+        if self.of == "documents":
+            ended = customer(2, object_id=object_id, due_at_ms=None)
+            self.stores.documents.commit([audited(ended)])
+            return
+        payment = self.stores.payments.load(object_id)
+        assert payment is not None
+        after, events = advance(payment, object_id, [DECLINED], Context(6, "req_1", "k"))
+        self.stores.payments.commit(PaymentChange(payment.version, after, events))
 
 
-def test_due_index_finds_what_is_past_its_date_and_nothing_else(stores: Stores) -> None:
+@pytest.fixture(params=["payments", "documents"])
+def due(stores: Stores, request: pytest.FixtureRequest) -> Due:
+    return Due(stores, request.param)
+
+
+def test_due_index_finds_what_is_past_its_date_and_nothing_else(due: Due) -> None:
     # given
     for number in range(5):
-        due_payment(stores, f"pi_{number:024d}", 1_000 + number)
+        due.begin(f"pi_{number:024d}", 1_000 + number)
+    due.stores.documents.commit([audited(customer())])
     # then
-    assert set(stores.due.overdue(1_003, 1_000)) == {f"pi_{n:024d}" for n in (0, 1, 2)}
-    assert stores.due.overdue(1_000, 1_000) == []
-    assert len(stores.due.overdue(2_000, 2)) == 2
+    assert set(due.overdue(1_003, 1_000)) == {f"pi_{n:024d}" for n in (0, 1, 2)}
+    assert due.overdue(1_000, 1_000) == []
+    assert len(due.overdue(2_000, 2)) == 2
 
 
-def test_due_index_finds_payments_beyond_their_shards_share_of_the_limit(stores: Stores) -> None:
+def test_due_index_finds_what_is_beyond_its_shards_share_of_the_limit(due: Due) -> None:
     # given: all in one shard, the oldest first, and one more than an even share
     limit = DUE_SHARDS * 4
     names = (f"pi_{number:024d}" for number in count())
     alike = (name for name in names if crc32(name.encode()) % DUE_SHARDS == 7)
-    payment_ids = list(islice(alike, limit // DUE_SHARDS + 1))
-    for number, payment_id in enumerate(payment_ids):
-        due_payment(stores, payment_id, 1_000 + number)
+    object_ids = list(islice(alike, limit // DUE_SHARDS + 1))
+    for number, object_id in enumerate(object_ids):
+        due.begin(object_id, 1_000 + number)
     # then
-    assert stores.due.overdue(2_000, limit) == payment_ids
+    assert due.overdue(2_000, limit) == object_ids
 
 
-def test_due_index_gives_the_longest_overdue_of_all_shards_first(stores: Stores) -> None:
+def test_due_index_gives_the_longest_overdue_of_all_shards_first(due: Due) -> None:
     # given
-    payment_ids = [f"pi_{number:024d}" for number in range(9)]
-    for number, payment_id in enumerate(payment_ids):
-        due_payment(stores, payment_id, 2_000 - number)
+    object_ids = [f"pi_{number:024d}" for number in range(9)]
+    for number, object_id in enumerate(object_ids):
+        due.begin(object_id, 2_000 - number)
     # then
-    assert stores.due.overdue(3_000, 3) == payment_ids[:-4:-1]
+    assert due.overdue(3_000, 3) == object_ids[:-4:-1]
 
 
-def test_due_index_forgets_a_payment_that_nothing_is_open_on(stores: Stores) -> None:
+def test_due_index_forgets_what_nothing_is_open_on(due: Due) -> None:
     # given
-    payment = due_payment(stores, PAYMENT_ID, 1_000)
-    assert stores.due.overdue(2_000, 100) == [PAYMENT_ID]
+    due.begin(PAYMENT_ID, 1_000)
+    assert due.overdue(2_000, 100) == [PAYMENT_ID]
     # when
-    after, events = advance(payment, PAYMENT_ID, [DECLINED], Context(6, "req_1", "k"))
-    stores.payments.commit(PaymentChange(payment.version, after, events))
+    due.end(PAYMENT_ID)
     # then
-    assert stores.due.overdue(2_000, 100) == []
+    assert due.overdue(2_000, 100) == []
+
+
+def test_due_index_of_one_kind_does_not_show_the_other(stores: Stores) -> None:
+    # given
+    Due(stores, "payments").begin("pi_1", 1_000)
+    Due(stores, "documents").begin("setatt_1", 1_000)
+    # then
+    assert stores.due_payments.overdue(2_000, 100) == ["pi_1"]
+    assert stores.due_documents.overdue(2_000, 100) == ["setatt_1"]

@@ -26,6 +26,7 @@ from shared.domain.resolution import (
     SWEEP_AFTER_MS,
     look_again,
 )
+from shared.domain.saga import RESOLVE
 from shared.domain.sandbox_network import Command, Operation
 from tests.support.faults import (
     State,
@@ -594,7 +595,7 @@ def test_sweep_that_cannot_start_one_starts_the_others() -> None:
     world.clock.advance(5 * MINUTE_MS)
     runner = Failing(due[0])
     # when
-    counts = sweep_due.run(world.due_index, runner, world.clock)
+    counts = sweep_due.run(RESOLVE.name, world.due_payments, runner, world.clock)
     # then
     assert runner.started == set(due[1:])
     assert counts == {"started": 2, "failed": 1}

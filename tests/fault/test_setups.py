@@ -1,19 +1,23 @@
 """Setups that die on their way: one attempt, asked under one key, that comes to an end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from functions.sweep_due import handler as sweep_due
+from shared import bootstrap
 from shared.adapters.memory_saga import MemorySagaRunner
+from shared.domain.documents import DocumentWrite
 from shared.domain.errors import (
+    InvariantError,
     OverloadedError,
     ProviderUnavailableError,
     TransientError,
     UnknownOutcomeError,
 )
-from shared.domain.idempotency import LEASE_MS
-from shared.domain.resolution import DAY_MS, MINUTE_MS
+from shared.domain.idempotency import LEASE_MS, Claim
+from shared.domain.resolution import DAY_MS, MINUTE_MS, SWEEP_AFTER_MS
 from shared.domain.saga import LOOKUP
 from shared.domain.sandbox_network import Command, Operation, operation_of
 from tests.support.faults import (
@@ -29,6 +33,8 @@ from tests.support.world import Answer, Merchant, World
 PATH = "/v1/setup_intents"
 STEP = "verify_card"
 VERIFICATION = Operation.VERIFICATION
+# As the sweeper sees an attempt that nobody went on with.
+OVERDUE_MS = MINUTE_MS + SWEEP_AFTER_MS + 1
 ORDER = {"payment_method": "pm_card_visa", "confirm": "true"}
 PLATFORMS = pytest.mark.parametrize("platform", [World, MachineWorld], ids=["table", "machine"])
 
@@ -78,6 +84,18 @@ def look_up(world: World) -> list[Mapping[str, Any]]:
     return [MemorySagaRunner.run(sagas, saga, state) for saga, state in started.values()]
 
 
+def due(world: World) -> Sequence[str]:
+    """Returns the attempts that the sweeper will ever look after."""
+    return world.due_documents.overdue(world.clock.now_ms() + 9 * DAY_MS, 100)
+
+
+def refuse_to_start(world: World) -> None:
+    def refuse(saga: str, name: str, saga_input: Mapping[str, Any]) -> None:
+        raise TransientError("throttled")
+
+    world.sagas().start = refuse  # type: ignore[method-assign]
+
+
 def die_before_the_saga(world: World) -> None:
     sagas, real = world.sagas(), world.sagas().run
 
@@ -92,6 +110,19 @@ def die_after_the_effect(world: World) -> None:
     fail_provider(world, VERIFICATION, "after_effect", CrashError("the step"))
 
 
+def fail_to_commit(world: World, *, is_written: bool) -> None:
+    """Makes the next commit of documents fail, with its effect or without."""
+    documents, real = world.documents, world.documents.commit
+
+    def commit(writes: Sequence[DocumentWrite], claim: Claim | None = None) -> None:
+        documents.commit = real  # type: ignore[method-assign]
+        if is_written:
+            real(writes, claim)
+        raise TransientError("no answer")
+
+    documents.commit = commit  # type: ignore[method-assign]
+
+
 FAULTS: Mapping[str, Callable[[World], None]] = {
     "api_dies": die_before_the_saga,
     "crash_before": lambda world: crash_before(world, STEP),
@@ -101,6 +132,14 @@ FAULTS: Mapping[str, Callable[[World], None]] = {
         world, VERIFICATION, "after_effect", UnknownOutcomeError("silence")
     ),
     "delivered_twice": lambda world: deliver_twice(world, STEP),
+}
+
+BROKEN_LOOKUPS: Mapping[str, Callable[[World], None]] = {
+    "crash_before": lambda world: crash_before(world, STEP),
+    "crash_after": lambda world: crash_after(world, STEP),
+    "delivered_twice": lambda world: deliver_twice(world, STEP),
+    "not_written": lambda world: fail_to_commit(world, is_written=False),
+    "written_and_not_answered": lambda world: fail_to_commit(world, is_written=True),
 }
 
 
@@ -216,22 +255,144 @@ def test_lookup_asks_for_three_days_and_then_gives_up() -> None:
     assert intent_of(world, merchant)["last_setup_error"]["code"] == "processing_error"
 
 
-def test_setup_that_nobody_looked_after_is_looked_up_by_who_reads_it() -> None:
-    # given: the API died, and nobody retries
+@PLATFORMS
+@pytest.mark.parametrize("fault", FAULTS)
+def test_setup_that_died_is_ended_by_the_sweep_when_nobody_comes_back(
+    fault: str, platform: type[World]
+) -> None:
+    # given: the API dies too, before it starts what looks up
+    world = platform()
+    merchant = world.merchant()
+    FAULTS[fault](world)
+    sent = keys_sent(world)
+    send(world, merchant)
+    world.sagas().started.clear()
+    # when
+    world.clock.advance(OVERDUE_MS)
+    world.sweep()
+    # then: never sent, or what the provider says
+    (attempt,) = attempts_of(world, merchant)
+    assert attempt["status"] == ("succeeded" if sent else "failed")
+    assert intent_of(world, merchant)["status"] == (
+        "succeeded" if sent else "requires_payment_method"
+    )
+    assert len(set(sent)) <= 1
+    assert not due(world)
+
+
+def test_setup_that_is_not_overdue_is_left_to_who_is_at_it() -> None:
+    # given
     world = World()
     merchant = world.merchant()
     die_before_the_saga(world)
-    assert send(world, merchant).status == 500
-    assert not world.sagas().started
-    intent_id = intent_of(world, merchant)["id"]
+    send(world, merchant)
     # when
-    world.clock.advance(2 * MINUTE_MS)
-    for _ in range(3):
-        world.call("GET", f"{PATH}/{intent_id}", merchant=merchant)
+    world.clock.advance(OVERDUE_MS - 1)
+    world.sweep()
     # then
-    assert len(world.sagas().started) == 1
+    assert intent_of(world, merchant)["status"] == "processing"
+
+
+@pytest.mark.parametrize("broken", BROKEN_LOOKUPS)
+def test_lookup_that_dies_or_comes_twice_is_swept_again_until_the_attempt_is_over(
+    broken: str,
+) -> None:
+    # given
+    world = World()
+    merchant = world.merchant()
+    die_after_the_effect(world)
+    send(world, merchant)
+    world.sagas().started.clear()
+    BROKEN_LOOKUPS[broken](world)
+    # when
+    for _ in range(2):
+        world.clock.advance(OVERDUE_MS)
+        world.sweep()
+    # then
+    (attempt,) = attempts_of(world, merchant)
+    assert attempt["status"] == "succeeded"
+    assert not due(world)
+
+
+def test_sweep_that_cannot_start_a_lookup_does_in_the_next_minute_and_once_in_each() -> None:
+    # given
+    world = World()
+    merchant = world.merchant()
+    die_before_the_saga(world)
+    send(world, merchant)
+    world.clock.advance(OVERDUE_MS)
+    sagas, start = world.sagas(), world.sagas().start
+    refuse_to_start(world)
+    # when
+    refused = sweep_due.run(LOOKUP.name, world.due_documents, sagas, world.clock)
+    sagas.start = start  # type: ignore[method-assign]
+    world.clock.advance(MINUTE_MS)
+    for _ in range(2):
+        sweep_due.run(LOOKUP.name, world.due_documents, sagas, world.clock)
+    # then
+    assert refused == {"started": 0, "failed": 1}
+    assert len(sagas.started) == 1
     look_up(world)
     assert intent_of(world, merchant)["status"] == "requires_payment_method"
+
+
+def test_lookup_that_fails_whenever_it_is_run_gets_later_dates_until_it_is_repaired() -> None:
+    # given
+    world = World()
+    merchant = world.merchant()
+    die_after_the_effect(world)
+    send(world, merchant)
+    world.sagas().started.clear()
+    begun_ms, real, asked = world.clock.now_ms(), world.provider.find, 0
+
+    def broken(idempotency_key: str) -> None:
+        nonlocal asked
+        asked += 1
+        raise InvariantError("a defect")
+
+    world.provider.find = broken  # type: ignore[method-assign]
+    # when
+    while world.clock.now_ms() < begun_ms + 5 * DAY_MS:
+        world.clock.advance(10 * MINUTE_MS)
+        world.sweep()
+    # then
+    assert 6 < asked < 14
+    assert intent_of(world, merchant)["status"] == "processing"
+    world.provider.find = real  # type: ignore[method-assign]
+    world.clock.advance(DAY_MS + SWEEP_AFTER_MS)
+    world.sweep()
+    assert intent_of(world, merchant)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("kept", ["due_payments", "due_documents"])
+def test_sweep_of_one_table_goes_on_where_the_other_cannot_be_read(
+    kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: one of each is overdue
+    world = World()
+    merchant = world.merchant()
+    fail_provider(world, Operation.SALE, "after_effect", UnknownOutcomeError("silence"))
+    world.pay(merchant)
+    die_before_the_saga(world)
+    send(world, merchant)
+    world.sagas().started.clear()
+    world.clock.advance(OVERDUE_MS)
+
+    class Unreadable:
+        def overdue(self, before_ms: int, limit: int) -> list[str]:
+            raise TransientError("throttled")
+
+    for name in ("due_payments", "due_documents"):
+        index = getattr(world, name) if name == kept else Unreadable()
+        monkeypatch.setattr(bootstrap, name, lambda index=index: index)
+    monkeypatch.setattr(bootstrap, "sagas", world.sagas)
+    monkeypatch.setattr(bootstrap, "clock", lambda: world.clock)
+    # when: what could not be read alarms
+    with pytest.raises(TransientError):
+        sweep_due.handler({}, None)
+    # then
+    ((saga, _),) = world.sagas().started.values()
+    assert saga == ("resolve" if kept == "due_payments" else "lookup")
 
 
 def test_lookup_that_cannot_be_started_does_not_fail_the_request() -> None:
@@ -240,10 +401,7 @@ def test_lookup_that_cannot_be_started_does_not_fail_the_request() -> None:
     merchant = world.merchant()
     fail_provider(world, VERIFICATION, "after_effect", UnknownOutcomeError("silence"))
 
-    def refuse(saga: str, name: str, saga_input: Mapping[str, Any]) -> None:
-        raise TransientError("throttled")
-
-    world.sagas().start = refuse  # type: ignore[method-assign]
+    refuse_to_start(world)
     # when
     answer = send(world, merchant)
     # then

@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from ops import payments, stages
-from shared.adapters.dynamodb_payments import DynamoDueIndex
+from shared.adapters.dynamodb_due import DynamoDueIndex
 from shared.adapters.memory import MemoryClock, MemoryDatabase, MemoryPaymentStore
 from shared.domain.changes import Context, Draft, PaymentChange
 from shared.domain.errors import VersionConflictError

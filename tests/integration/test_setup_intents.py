@@ -9,6 +9,7 @@ import pytest
 from shared.adapters.memory import MemoryDatabase
 from shared.domain.announcements import announce_document
 from shared.domain.documents import Document, DocumentWrite
+from shared.domain.resolution import MINUTE_MS
 from shared.domain.sandbox_network import Operation
 from shared.edge.auth import key_record_id
 from shared.wire.events import event_write
@@ -651,3 +652,22 @@ def test_events_of_a_setups_life_tell_of_whole_objects(world: World, merchant: M
         "canceled",
     ]
     assert [line for event in events for line in violations(event["data"]["object"])] == []
+
+
+def test_setup_that_the_api_died_on_is_told_by_the_sweep(world: World, merchant: Merchant) -> None:
+    # given: it dies when the attempt is written, and nobody retries or reads
+    def died(saga: str, saga_input: Any) -> Any:
+        raise RuntimeError("the API")
+
+    world.sagas().run, real = died, world.sagas().run  # type: ignore[method-assign]
+    answer = world.call(
+        "POST", PATH, {"payment_method": "pm_card_visa", "confirm": "true"}, merchant=merchant
+    )
+    assert answer.status == 500
+    world.sagas().run = real  # type: ignore[method-assign]
+    # when
+    world.clock.advance(2 * MINUTE_MS)
+    world.sweep()
+    # then
+    (intent,) = get(world, merchant, PATH)["data"]
+    assert told(world, intent["id"]) == ["setup_intent.created", "setup_intent.setup_failed"]

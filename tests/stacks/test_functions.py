@@ -104,7 +104,12 @@ def test_function_environment_names_only_what_it_needs(production: Platform) -> 
         "void_authorization": books | network,
         "refund_capture": books | network,
         "resolve_payment": books | network | {"VERIFICATIONS_TABLE"},
-        "sweep_due": {"PAYMENTS_TABLE", "RESOLVE_MACHINE_ARN"},
+        "sweep_due": {
+            "PAYMENTS_TABLE",
+            "OBJECTS_TABLE",
+            "RESOLVE_MACHINE_ARN",
+            "LOOKUP_MACHINE_ARN",
+        },
         "settle_payment": books,
         "audit_invariants": books | {"AUDIT_TABLE"},
         "detect_duplicates": books | {"RECENT_PAYMENTS_TABLE"},

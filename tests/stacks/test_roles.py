@@ -112,7 +112,12 @@ RIGHTS: Mapping[str, Mapping[str, set[str]]] = {
         **NETWORK,
         "Verifications": {"DeleteItem"},
     },
-    "SweepDue": {"Payments": {"Query"}, "ResolveSaga": {"StartExecution"}},
+    "SweepDue": {
+        "Payments": {"Query"},
+        "Objects": {"Query"},
+        "ResolveSaga": {"StartExecution"},
+        "LookupSaga": {"StartExecution"},
+    },
     "SettlePayment": {**PAYMENT_CHANGE, "SettlementsQueue": CONSUMED},
     "DetectDuplicates": {
         "Payments": {"GetItem"},

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local.invoke import add_due_index
+from local.invoke import TABLES_WITH_DUE_INDEX, add_due_index
 
 REGION = "us-east-1"
 PAYMENT_TABLES = (
@@ -35,7 +35,8 @@ def create_payment_tables(dynamodb: Any) -> dict[str, str]:
         name: create_table(dynamodb, name, has_sort_key=name not in keyed_alone)
         for name in PAYMENT_TABLES
     }
-    add_due_index(dynamodb, names["payments"])
+    for name in TABLES_WITH_DUE_INDEX:
+        add_due_index(dynamodb, names[name])
     return names
 
 

@@ -82,6 +82,7 @@ from shared.domain.ports import (
 )
 from shared.domain.records import change_record, event_record, journal_record
 from shared.domain.risk import RulesScorer
+from shared.domain.saga import LOOKUP, RESOLVE
 from shared.domain.sandbox_network import REFUND_ENDS_AFTER_MS
 from shared.edge.api import Api, ApiPorts
 from shared.edge.auth import key_record_id
@@ -164,7 +165,8 @@ class World:
         self.idempotency: IdempotencyStore = MemoryIdempotencyStore(self.database, self.clock)
         self.payments: PaymentStore = MemoryPaymentStore(self.database)
         self.ledger: LedgerStore = MemoryLedgerStore(self.database)
-        self.due_index: DueIndex = MemoryDueIndex(self.database)
+        self.due_payments: DueIndex = MemoryDueIndex(self.database.payments)
+        self.due_documents: DueIndex = MemoryDueIndex(self.database.documents)
 
     def open_books(self) -> None:
         """Opens what the books are read from, and what is sealed and folded of them, in memory."""
@@ -259,7 +261,8 @@ class World:
     def sweep(self) -> None:
         """Has everything past its date looked after, once, as the schedule does."""
         sagas = self.sagas()
-        sweep_due.run(self.due_index, sagas, self.clock)
+        sweep_due.run(RESOLVE.name, self.due_payments, sagas, self.clock)
+        sweep_due.run(LOOKUP.name, self.due_documents, sagas, self.clock)
         started, sagas.started = sagas.started, {}
         for saga, saga_input in started.values():
             with contextlib.suppress(UnknownOutcomeError):

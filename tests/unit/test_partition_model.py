@@ -11,7 +11,7 @@ from bench.model.shapes import Scope, Shape, payment_shape, with_balance
 from bench.model.traffic import Traffic, even, simulate, zipf
 from bench.partitions import operated
 from bench.recording import Call, Write
-from shared.adapters.dynamodb_payments import DUE_SHARDS
+from shared.adapters.dynamodb_due import DUE_SHARDS
 
 SECONDS = 1.0
 

@@ -23,7 +23,7 @@ from shared.domain.documents import Document, ListEntry
 from shared.domain.invariants import EventObject, EventObjects, Observation
 from shared.domain.payment import Payment, RefundStatus
 from shared.domain.resolution import SWEEP_AFTER_MS
-from shared.domain.saga import Outcome
+from shared.domain.saga import RESOLVE, Outcome
 from shared.domain.sandbox_network import REFUND_ENDS_AFTER_MS
 from shared.domain.webhooks import COLLECTION
 from shared.observability import logger
@@ -120,7 +120,7 @@ class SimulatedWorld(World):
         )
         self.documents = BrokenDocuments(self.documents, self._through)
         self.idempotency = BrokenIdempotency(self.idempotency, self._through)
-        self.due_index = BrokenDueIndex(self.due_index, self._through)
+        self.due_payments = BrokenDueIndex(self.due_payments, self._through)
 
     def real_steps(self) -> dict[str, StepFunction]:
         """Returns the steps, with a provider that can break."""
@@ -380,7 +380,10 @@ class SimulatedWorld(World):
     def sweep(self) -> None:
         """Has everything looked after that is overdue."""
         self._swept_at_ms = self.clock.now_ms()
-        self._handled("sweep_due", lambda: sweep_due.run(self.due_index, self.sagas(), self.clock))
+        self._handled(
+            "sweep_due",
+            lambda: sweep_due.run(RESOLVE.name, self.due_payments, self.sagas(), self.clock),
+        )
         self._resume_executions()
 
     def _resume_executions(self) -> None:
