@@ -93,7 +93,7 @@ class PaymentsStack(FarthingStack):
         self._network = given.sandbox.network if given.sandbox else operators_network(self)
         self._make = FunctionMaker(self, stage, assets)
         self._api_functions: list[FarthingFunction] = []
-        self.api = FarthingApi(self, "Api", stage=stage, local_name="api")
+        self.api = FarthingApi(self, "Api", stage=stage, local_name="api", serves_pages=True)
         machines = self._machines(self._steps())
         self._sweep_due({name: machines[name] for name in (RESOLVE.name, LOOKUP.name)})
         tokenize = self._tokenize_card()

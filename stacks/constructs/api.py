@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from aws_cdk import Stack, Tags
+from aws_cdk import Duration, Stack, Tags
 from aws_cdk import aws_apigatewayv2 as gateway
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from constructs import Construct
@@ -27,6 +27,9 @@ ACCESS_LOG = {
     "latencyMs": "$context.responseLatency",
     "integrationLatencyMs": "$context.integrationLatency",
 }
+# What pages may send and read beside a form and an object. Source: what Stripe answers to pages.
+PAGES_SEND = ["authorization", "content-type", "idempotency-key", "stripe-version"]
+PAGES_READ = ["idempotent-replayed", "request-id", "retry-after", "stripe-should-retry"]
 
 
 class FarthingApi(Construct):
@@ -34,16 +37,27 @@ class FarthingApi(Construct):
 
     The functions authenticate: an HTTP API's authorizer cannot answer with Stripe's error object.
 
-    Args: local_name: makes the API's id in the local stage.
+    Args: local_name: makes the API's id in the local stage. serves_pages: of any origin.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, stage: StageConfig, local_name: str
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        stage: StageConfig,
+        local_name: str,
+        serves_pages: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         self._stage = stage
         self._integrations: dict[str, integrations.HttpLambdaIntegration] = {}
-        self.api = gateway.HttpApi(self, "Api", create_default_stage=False)
+        self.api = gateway.HttpApi(
+            self,
+            "Api",
+            create_default_stage=False,
+            cors_preflight=_for_pages() if serves_pages else None,
+        )
         if stage.is_local:
             self._fix_id(local_name)
         default_stage = gateway.HttpStage(
@@ -99,3 +113,14 @@ class FarthingApi(Construct):
             port, api_id = self._stage.ministack_port, self.api.api_id
             return f"http://127.0.0.1:{port}/_aws/execute-api/{api_id}/{DEFAULT_STAGE}"
         return self.api.api_endpoint
+
+
+def _for_pages() -> gateway.CorsPreflightOptions:
+    """Lets pages of any origin ask: they bring their key, and no cookie that could be misused."""
+    return gateway.CorsPreflightOptions(
+        allow_origins=["*"],
+        allow_methods=[gateway.CorsHttpMethod.GET, gateway.CorsHttpMethod.POST],
+        allow_headers=PAGES_SEND,
+        expose_headers=PAGES_READ,
+        max_age=Duration.minutes(5),
+    )

@@ -6,6 +6,7 @@ from collections import defaultdict
 from stacks.constructs.api import ACCESS_LOG
 from tests.support.synthesis import Platform
 
+API = "AWS::ApiGatewayV2::Api"
 ROUTE = "AWS::ApiGatewayV2::Route"
 STAGE = "AWS::ApiGatewayV2::Stage"
 
@@ -75,6 +76,27 @@ def test_api_routes_each_family_to_its_function(production: Platform) -> None:
 def test_api_has_test_helpers_beside_the_sandbox_only(dev: Platform, production: Platform) -> None:
     assert routes(dev)["ApiTestHelpers"] == {"ANY /v1/test_helpers/{proxy+}"}
     assert "ApiTestHelpers" not in routes(production)
+
+
+def test_pages_of_any_origin_may_ask_the_merchant_api_alone(dev: Platform) -> None:
+    found = {
+        stack.rpartition("-")[2]: api["Properties"].get("CorsConfiguration")
+        for (stack, _), api in dev.of_type(API).items()
+    }
+
+    assert found.pop("Payments") == {
+        "AllowHeaders": ["authorization", "content-type", "idempotency-key", "stripe-version"],
+        "AllowMethods": ["GET", "POST"],
+        "AllowOrigins": ["*"],
+        "ExposeHeaders": [
+            "idempotent-replayed",
+            "request-id",
+            "retry-after",
+            "stripe-should-retry",
+        ],
+        "MaxAge": 300,
+    }
+    assert set(found.values()) == {None}
 
 
 def test_api_rate_is_bounded(platform: Platform) -> None:
