@@ -48,15 +48,14 @@ def amount_details(
 def checked(
     parts: Mapping[str, Any], amount_minor: int, *, is_enforced: bool = True
 ) -> dict[str, Any]:
-    """Returns the parts of an amount, with how they do not add up to it.
+    """Returns the parts of an amount.
 
-    Raises: RejectedError when they do not and have to.
+    Raises: RejectedError when they do not add up to it, and have to.
     """
     error = mismatch(parts, amount_minor)
     if error is not None and is_enforced:
         raise RejectedError(error["message"], code=error["code"], param=NAME)
-    kept = {name: value for name, value in parts.items() if name != "error"}
-    return {**kept, "error": error} if error else kept
+    return dict(parts)
 
 
 def line_items(request: Request[PageParams], payment: Payment) -> Reply:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from shared.domain.amount_details import mismatch
 from shared.domain.balance_transactions import CHARGE, REFUND, REFUND_FAILURE
 from shared.domain.documents import Document
 from shared.domain.ids import transaction_id
@@ -32,7 +33,7 @@ def payment_intent(payment: Payment) -> Json:
         "allowed_payment_method_types": details.get("allowed_payment_method_types"),
         "amount": payment.amount_minor,
         "amount_capturable": payment.amount_capturable_minor,
-        "amount_details": _amount_details(details.get("amount_details") or {}),
+        "amount_details": _amount_details(payment),
         "amount_received": payment.amount_received_minor,
         "application": None,
         "application_fee_amount": None,
@@ -77,12 +78,14 @@ def payment_intent(payment: Payment) -> Json:
     }
 
 
-def _amount_details(parts: Mapping[str, Any]) -> Json:
+def _amount_details(payment: Payment) -> Json:
+    parts = payment.details.get("amount_details") or {}
     shipping = parts.get("shipping")
     named = ("amount", "from_postal_code", "to_postal_code")
     return {
         "discount_amount": parts.get("discount_amount"),
-        "error": parts.get("error"),
+        # Of the amount as it is now: it may have grown, or been captured in part, since then.
+        "error": mismatch(parts, payment.amount_received_minor or payment.amount_minor),
         "shipping": {name: shipping.get(name) for name in named} if shipping else None,
         "tax": parts.get("tax"),
         "tip": {"amount": None},

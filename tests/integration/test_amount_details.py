@@ -239,3 +239,23 @@ def test_capture_with_parts_that_is_tried_again_is_answered_again(
     again = world.call("POST", path, params, merchant=merchant, key="one")
     # then
     assert (first.status, again.text) == (200, first.text)
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("increment_authorization", {"amount": 2001}),
+        ("capture", {"amount_to_capture": 1999}),
+    ],
+)
+def test_amount_that_grew_or_was_captured_in_part_is_not_what_its_parts_add_up_to(
+    world: World, merchant: Merchant, path: str, params: dict[str, Any]
+) -> None:
+    # given
+    details = {"line_items": [{"product_name": "cup", "quantity": 2, "unit_cost": 1000}]}
+    intent = paid(world, merchant, details, capture_method="manual").body
+    assert intent["amount_details"]["error"] is None
+    # when
+    after = world.post(merchant, f"/v1/payment_intents/{intent['id']}/{path}", **params)
+    # then
+    assert after["amount_details"]["error"]["code"] == "amount_details_amount_mismatch"
