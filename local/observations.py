@@ -114,12 +114,12 @@ def _with_latest(read: Read, intent: Json, charges: Sequence[Json]) -> Sequence[
 
 
 def _facts(intent: Json, charges: Iterable[Json], refunds: Iterable[Json]) -> PaymentFacts:
-    status = PaymentStatus(intent["status"])
+    status, options = PaymentStatus(intent["status"]), intent["payment_method_options"]["card"]
     return PaymentFacts(
         id=intent["id"],
         status=status,
         is_pending=status is PaymentStatus.PROCESSING,
-        is_automatic=intent["capture_method"] != "manual",
+        is_automatic="manual" not in {intent["capture_method"], options["capture_method"]},
         currency=intent["currency"],
         amount_minor=intent["amount"],
         capturable_minor=intent["amount_capturable"],

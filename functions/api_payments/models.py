@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from shared.domain.money import AMOUNT_MINOR_MAX
+from shared.edge.card_options import CardOptions
 from shared.edge.clients import ClientParams
 from shared.edge.fields import (
     Boolean,
@@ -36,10 +37,12 @@ def _amount(value: int) -> int:
 
 Amount = Annotated[Integer, AfterValidator(_amount)]
 Descriptor = Annotated[str, StringConstraints(min_length=1, max_length=22)]
+KanjiDescriptor = Annotated[str, StringConstraints(min_length=1, max_length=17)]
 CaptureMethod = Literal["automatic", "automatic_async", "manual"]
 
 
 SetupFutureUsage = Literal["off_session", "on_session"]
+Requested = Literal["if_available", "never"]
 
 
 class CarriedShipping(Shipping):
@@ -119,6 +122,26 @@ class AutomaticPaymentMethods(Params):
     allow_redirects: Literal["always", "never"] = "always"
 
 
+class ChargedCardOptions(CardOptions):
+    """What is said of cards alone, before what is said of all payment methods."""
+
+    capture_method: Clearable[Literal["manual"]] = None
+    request_extended_authorization: Requested | None = None
+    request_incremental_authorization: Requested | None = None
+    request_multicapture: Requested | None = None
+    request_overcapture: Requested | None = None
+    require_cvc_recollection: Boolean | None = None
+    setup_future_usage: Clearable[Literal["none", "off_session", "on_session"]] = None
+    statement_descriptor_suffix_kana: Clearable[Descriptor] = None
+    statement_descriptor_suffix_kanji: Clearable[KanjiDescriptor] = None
+
+
+class PaymentMethodOptions(Params):
+    """What is said of a payment method alone; cards are all there is."""
+
+    card: Clearable[ChargedCardOptions] = None
+
+
 class _Details(Params):
     """What a merchant may say about a payment at any time."""
 
@@ -158,6 +181,7 @@ class CreatePaymentIntent(_Details, _Confirming):
     payment_method: ObjectId | None = None
     payment_method_configuration: ObjectId | None = None
     payment_method_data: PaymentMethodData | None = None
+    payment_method_options: PaymentMethodOptions | None = None
 
 
 class UpdatePaymentIntent(_Details):
@@ -171,6 +195,7 @@ class UpdatePaymentIntent(_Details):
     customer: ObjectId | None = None
     payment_method: Clearable[ObjectId] = None
     payment_method_data: PaymentMethodData | None = None
+    payment_method_options: PaymentMethodOptions | None = None
 
 
 class ConfirmPaymentIntent(ClientParams, _Confirming):
@@ -181,6 +206,8 @@ class ConfirmPaymentIntent(ClientParams, _Confirming):
             "confirmation_token",
             "payment_method",
             "payment_method_data",
+            "payment_method_options[card][network]",
+            "payment_method_options[card][setup_future_usage]",
             "receipt_email",
             "return_url",
             "setup_future_usage",
@@ -196,6 +223,7 @@ class ConfirmPaymentIntent(ClientParams, _Confirming):
     confirmation_token: ObjectId | None = None
     payment_method: ObjectId | None = None
     payment_method_data: PaymentMethodData | None = None
+    payment_method_options: PaymentMethodOptions | None = None
     receipt_email: Clearable[Email] = None
     setup_future_usage: Clearable[SetupFutureUsage] = None
     shipping: Clearable[CarriedShipping] = None

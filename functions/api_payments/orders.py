@@ -109,16 +109,18 @@ def created_data(
     method: PaymentMethodChoice | None,
     capture_method: str,
     details: Mapping[str, Any],
+    card_options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Returns the data of the event that creates a payment.
 
-    Args: details: see Payment.
+    Args: details, card_options: see Payment.
     """
     params, scope = request.params, request.scope
     stripes = stripes_of(request.references.get(scope.account), livemode=scope.livemode)
     return {
         # Nobody's is the same as one, and costs nothing.
         **({"stripes": stripes} if stripes > 1 else {}),
+        **({"card_options": card_options} if card_options else {}),
         "account": scope.account,
         "livemode": scope.livemode,
         "amount_minor": params.amount,

@@ -50,6 +50,7 @@ from shared.domain.ports import DocumentStore, PaymentStore, SandboxCards
 from shared.domain.saga import CANCEL, CAPTURE, INCREMENT, PAY
 from shared.domain.search import PAYMENT_INTENTS
 from shared.edge.api import Api, Reply, Request
+from shared.edge.card_options import merged, require_no_network
 from shared.edge.clients import RetrieveIntent, require_secret
 from shared.edge.fields import PageParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
@@ -60,6 +61,7 @@ from shared.wire import payments as wire
 from shared.wire.errors import error_body, missing_reference, no_such
 
 _DESCRIPTOR = "statement_descriptor"
+_NOUN = "PaymentIntent"
 _EDITABLE = {
     PaymentStatus.REQUIRES_PAYMENT_METHOD,
     PaymentStatus.REQUIRES_CONFIRMATION,
@@ -120,6 +122,7 @@ class PaymentIntents:
         require_room(created, bytes_max=DETAILS_BYTES_MAX)
         if not params.confirm:
             require_nothing_of_confirmation(params)
+            require_no_network(params.sent(), _NOUN)
             return self._create_only(request, payment_id, created, method)
         if method is None:
             raise RejectedError(
@@ -181,6 +184,8 @@ class PaymentIntents:
         update: dict[str, Any] = {"details": details}
         if params.capture_method is not None:
             update["capture_method"] = params.capture_method
+        if params.payment_method_options is not None:
+            update["card_options"] = merged(payment.card_options, params.sent())
         if not update["details"]:
             del update["details"]
         account = references[request.scope.account]
@@ -234,6 +239,10 @@ class PaymentIntents:
                 changes[name] = sent[name]
         if "payment_method" in sent or method is not None:
             changes["payment_method"] = method.id if method else None
+        require_no_network(sent, _NOUN)
+        options = merged(payment.card_options, sent)
+        if options != payment.card_options:
+            changes["card_options"] = options
         if changes and (payment.status not in _EDITABLE or payment.pending is not None):
             raise unexpected_state(payment, "update")
         details = details_of(params)
@@ -428,7 +437,8 @@ def _created_data(
         details[CONFIGURATION] = offered
     if params.amount_details is not None:
         details[NAME] = amount_details(request, params.amount_details, {}, params.amount)
-    return created_data(request, payment_id, method, params.capture_method, details)
+    options = merged({}, params.sent())
+    return created_data(request, payment_id, method, params.capture_method, details, options)
 
 
 def _parts(

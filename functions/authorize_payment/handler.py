@@ -94,6 +94,7 @@ def _ask(
             address_line1=address.get("line1"),
             address_postal_code=address.get("postal_code"),
             off_session=off_session,
+            authenticate=payment.wants_authentication,
         )
     )
 

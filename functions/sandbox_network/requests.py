@@ -64,7 +64,7 @@ def authorization_of(body: Mapping[str, Any], key: str) -> AuthorizationRequest:
     Raises: BadRequestError.
     """
     names = {"merchant", "livemode", "payment_intent", "reference", "card", "amount", "currency"}
-    _only(body, {*names, "capture", "address", "off_session"})
+    _only(body, {*names, "capture", "address", "off_session", "authenticate"})
     _in_test_mode(body)
     currency = body.get("currency")
     if not isinstance(currency, str) or not is_currency(currency):
@@ -82,6 +82,7 @@ def authorization_of(body: Mapping[str, Any], key: str) -> AuthorizationRequest:
         address_line1=address.get("line1"),
         address_postal_code=address.get("postal_code"),
         off_session=_boolean(body.get("off_session", False), "off_session"),
+        authenticate=_boolean(body.get("authenticate", False), "authenticate"),
     )
 
 
@@ -90,7 +91,8 @@ def verification_of(body: Mapping[str, Any], key: str) -> VerificationRequest:
 
     Raises: BadRequestError.
     """
-    _only(body, {"merchant", "livemode", "setup_intent", "reference", "card", "address"})
+    names = {"merchant", "livemode", "setup_intent", "reference", "card"}
+    _only(body, {*names, "address", "authenticate"})
     _in_test_mode(body)
     address = _address_of(body.get("address"))
     return VerificationRequest(
@@ -101,6 +103,7 @@ def verification_of(body: Mapping[str, Any], key: str) -> VerificationRequest:
         card=_card_of(body.get("card")),
         address_line1=address.get("line1"),
         address_postal_code=address.get("postal_code"),
+        authenticate=_boolean(body.get("authenticate", False), "authenticate"),
     )
 
 

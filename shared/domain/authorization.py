@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.domain.audit_trail import created, next_version
 from shared.domain.capture import captured_drafts, requested_draft
+from shared.domain.card_options import require_network, require_no_cvc
 from shared.domain.changes import Context, Draft, PaymentChange, change
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import RejectedError
@@ -53,9 +54,8 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
         return
     _check_presence(work, before)
     method = work.order["payment_method"]
-    customer = (work.order["create"] or work.order["update"] or {}).get(
-        "customer", before.customer if before else None
-    )
+    said = work.order["create"] or work.order["update"] or {}
+    customer = said.get("customer", before.customer if before else None)
     if method["customer"] is not None and method["customer"] != customer:
         raise RejectedError(
             "The provided PaymentMethod belongs to another customer. Pass its customer in the "
@@ -63,6 +63,9 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
             code="payment_method_customer_mismatch",
             param="payment_method",
         )
+    options = said.get("card_options", before.card_options if before else {})
+    require_network(options, method["card"]["brand"])
+    require_no_cvc(options, method["customer"])
     if before is None:
         return
     if before.status not in _CONFIRMABLE or before.pending is not None:

@@ -24,6 +24,11 @@ def check_increment(payment: Payment, amount_minor: int) -> int:
     """
     if payment.status is not PaymentStatus.REQUIRES_CAPTURE or payment.pending is not None:
         raise unexpected_state(payment, "increment the authorization of")
+    if not payment.is_incrementable:
+        raise StateError(
+            "The authorization of this PaymentIntent cannot be incremented: its"
+            " `request_incremental_authorization` is `never`."
+        )
     if len(payment.latest_charge.increments) >= INCREMENTS_MAX:
         raise StateError(
             f"The authorization of this PaymentIntent was incremented {INCREMENTS_MAX} times, which"

@@ -5,10 +5,13 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from shared.domain.card_options import wants_authentication
 from shared.domain.cards import CardSummary
 from shared.domain.errors import InvariantError, StateError
 from shared.domain.events import Event, EventType
 from shared.domain.ledger import book_of
+
+_FUTURE_USAGE = "setup_future_usage"
 
 
 class PaymentStatus(StrEnum):
@@ -168,6 +171,8 @@ class Payment:
     method_facts: what else the payment method was when it was last charged: {"allow_redisplay",
     "checks", "created_ms", "customer", "metadata"}.
     stripes: over which its list rows are spread; see shared.domain.lists.
+    card_options: what the merchant says of cards alone, by Stripe's names; it stands before what is
+    said of all payment methods.
     """
 
     id: str
@@ -202,6 +207,7 @@ class Payment:
     challenged_keys: tuple[str, ...] = ()
     method_facts: Mapping[str, Any] | None = None
     stripes: int = 1
+    card_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def book(self) -> str:
@@ -261,7 +267,24 @@ class Payment:
     @property
     def is_automatic(self) -> bool:
         """Tells whether what is authorized is captured at once."""
-        return self.capture_method != "manual"
+        capture_method: str = self.card_options.get("capture_method", self.capture_method)
+        return capture_method != "manual"
+
+    @property
+    def future_usage(self) -> str | None:
+        """What the card is to be saved for; None where it is not."""
+        usage = self.card_options.get(_FUTURE_USAGE, self.details.get(_FUTURE_USAGE))
+        return None if usage == "none" else usage
+
+    @property
+    def wants_authentication(self) -> bool:
+        """Tells whether the cardholder is to be authenticated wherever the card can be."""
+        return wants_authentication(self.card_options)
+
+    @property
+    def is_incrementable(self) -> bool:
+        """Tells whether the merchant left it open to reserve more later."""
+        return self.card_options.get("request_incremental_authorization") != "never"
 
     def has_pending(self, kind: OperationKind) -> bool:
         """Tells whether work of that kind is open."""
@@ -406,6 +429,7 @@ def _created(event: Event) -> Payment:
         last_request=event.request,
         event_hash=event.hash,
         stripes=data.get("stripes", 1),
+        card_options=data.get("card_options", {}),
     )
 
 

@@ -28,7 +28,8 @@ class AuthorizationRequest:
     Args: reference: our own name of the attempt (the charge id), by which it can be looked up.
     idempotency_key: a function of payment and operation alone. address_line1,
     address_postal_code: of the cardholder as the merchant gave them, for the issuer's check.
-    off_session: the cardholder is not there.
+    off_session: the cardholder is not there. authenticate: the merchant wants the cardholder
+    authenticated wherever the card can be, whether or not its issuer asks for it.
     """
 
     account: str
@@ -42,6 +43,7 @@ class AuthorizationRequest:
     address_line1: str | None = None
     address_postal_code: str | None = None
     off_session: bool = False
+    authenticate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class VerificationRequest:
     """Asks whether a card is good, and may be charged later; no money moves.
 
     Args: setup_id: of the setup intent. reference, idempotency_key, address_line1,
-    address_postal_code: as of an authorization; the attempt is what it is of.
+    address_postal_code, authenticate: as of an authorization; the attempt is what it is of.
     """
 
     account: str
@@ -59,6 +61,7 @@ class VerificationRequest:
     card: CardNumber
     address_line1: str | None = None
     address_postal_code: str | None = None
+    authenticate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,9 @@ class SandboxCard:
     has a number only. country: ISO 3166 alpha-2 of the issuer. risk: "normal", "elevated" or
     "highest". decline: with the outcome decline, and for a card that is declined after the
     authentication. cvc_check, line1_check, postal_check: the issuer's answer when the value was
-    given: "pass", "fail" or "unavailable". followup: what else is special, such as how refunds end;
-    what is listed here and read nowhere is not served yet.
+    given: "pass", "fail" or "unavailable". is_enrolled: in 3D Secure, so that its holder is
+    authenticated where a merchant asks for it. followup: what else is special, such as how refunds
+    end; what is listed here and read nowhere is not served yet.
     """
 
     number: str
@@ -72,6 +73,7 @@ class SandboxCard:
     line1_check: str = CHECK_PASSED
     postal_check: str = CHECK_PASSED
     followup: str | None = None
+    is_enrolled: bool = False
 
     @property
     def brand(self) -> Brand:
@@ -133,6 +135,7 @@ def _authenticates(
         decline,
         country=country,
         followup=followup,
+        is_enrolled=True,
     )
 
 
@@ -249,7 +252,7 @@ _AUTHENTICATING = (
         decline=INSUFFICIENT_FUNDS,
         followup="decline_after_authentication",
     ),
-    SandboxCard("4000000000003055", ("threeDSecureOptional",)),
+    SandboxCard("4000000000003055", ("threeDSecureOptional",), is_enrolled=True),
 )
 
 _FOLLOWED = (

@@ -286,6 +286,8 @@ def request_fingerprint(command: Command) -> str:
             "card": [card.number[-4:], card.exp_month, card.exp_year],
             "address": [command.address_line1, command.address_postal_code],
             **_facts(command),
+            # A request without it is remembered as it was before there was such a thing.
+            **({"authenticate": True} if command.authenticate else {}),
         }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -419,7 +421,8 @@ def _asks_for_authentication(card: SandboxCard, command: CardRequest) -> bool:
     # Who verifies a card is there to be asked.
     is_off_session = isinstance(command, AuthorizationRequest) and command.off_session
     is_exempt = is_off_session and card.followup == EXEMPT_OFF_SESSION
-    return card.outcome is Outcome.AUTHENTICATION_REQUIRED and not is_exempt
+    is_required = card.outcome is Outcome.AUTHENTICATION_REQUIRED and not is_exempt
+    return is_required or (command.authenticate and card.is_enrolled)
 
 
 def _checks(card: SandboxCard, command: CardRequest) -> Checks:

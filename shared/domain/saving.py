@@ -11,8 +11,6 @@ from shared.domain.providers import ProviderAnswer, ProviderStatus
 if TYPE_CHECKING:
     from shared.domain.ports import DocumentStore
 
-DETAIL = "setup_future_usage"
-
 
 def saved(
     change: PaymentChange,
@@ -29,7 +27,7 @@ def saved(
 
     Args: before: the payment that the change is of.
     """
-    customer, wanted = before.customer, before.details.get(DETAIL)
+    customer, wanted = before.customer, before.future_usage
     if answer.status is not ProviderStatus.APPROVED or customer is None or wanted is None:
         return change
     method = documents.get(before.latest_charge.payment_method)

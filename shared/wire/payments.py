@@ -23,6 +23,24 @@ from shared.wire.objects import billing_details, payment_method
 
 Json = dict[str, Any]
 
+_CARD_OPTIONS: Mapping[str, Any] = {
+    "capture_method": None,
+    "installments": None,
+    "mandate_options": None,
+    "network": None,
+    "request_extended_authorization": None,
+    "request_incremental_authorization": None,
+    "request_multicapture": None,
+    "request_overcapture": None,
+    "request_three_d_secure": "automatic",
+    "require_cvc_recollection": None,
+    "setup_credential_usage": None,
+    "setup_future_usage": None,
+    "statement_descriptor_suffix_kana": None,
+    "statement_descriptor_suffix_kanji": None,
+    "stored_credential_usage": None,
+}
+
 
 def payment_intent(payment: Payment) -> Json:
     """Renders a payment as a PaymentIntent."""
@@ -60,7 +78,7 @@ def payment_intent(payment: Payment) -> Json:
         "payment_details": None,
         "payment_method": payment.payment_method,
         "payment_method_configuration_details": details.get("payment_method_configuration"),
-        "payment_method_options": {"card": _card_options()},
+        "payment_method_options": {"card": {**_CARD_OPTIONS, **payment.card_options}},
         "payment_method_types": list(payment.payment_method_types),
         "payment_record": None,
         "presentment_details": None,
@@ -113,26 +131,6 @@ def _line_item(item_id: str, item: Mapping[str, Any]) -> Json:
         "tax": item.get("tax"),
         "unit_cost": item["unit_cost"],
         "unit_of_measure": item.get("unit_of_measure"),
-    }
-
-
-def _card_options() -> Json:
-    return {
-        "capture_method": None,
-        "installments": None,
-        "mandate_options": None,
-        "network": None,
-        "request_extended_authorization": None,
-        "request_incremental_authorization": None,
-        "request_multicapture": None,
-        "request_overcapture": None,
-        "request_three_d_secure": "automatic",
-        "require_cvc_recollection": None,
-        "setup_credential_usage": None,
-        "setup_future_usage": None,
-        "statement_descriptor_suffix_kana": None,
-        "statement_descriptor_suffix_kanji": None,
-        "stored_credential_usage": None,
     }
 
 
@@ -279,6 +277,7 @@ def _charge_card(payment: Payment, attempt: Charge) -> Json:
     is_held = payment.amount_capturable_minor > 0 and attempt.id == payment.latest_charge.id
     card, checks = attempt.card, attempt.checks or {}
     approved = attempt.status is ChargeStatus.SUCCEEDED
+    may_grow = is_held and not payment.is_automatic and payment.is_incrementable
     return {
         "amount_authorized": attempt.amount_minor if approved else None,
         "authorization_code": attempt.authorization_code,
@@ -300,9 +299,7 @@ def _charge_card(payment: Payment, attempt: Charge) -> Json:
         "fingerprint": card.fingerprint,
         "funding": card.funding,
         "iin": None,
-        "incremental_authorization": {
-            "status": "available" if is_held and not payment.is_automatic else "unavailable"
-        },
+        "incremental_authorization": {"status": "available" if may_grow else "unavailable"},
         "installments": None,
         "issuer": None,
         "last4": card.last4,

@@ -100,6 +100,24 @@ def test_authorize_of_an_authenticating_card_asks_for_action(provider: CardProvi
     assert answer.status is ProviderStatus.ACTION_REQUIRED
 
 
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        ("4000000000003055", ProviderStatus.ACTION_REQUIRED),
+        ("4242424242424242", ProviderStatus.APPROVED),
+        ("378282246310005", ProviderStatus.APPROVED),
+    ],
+)
+def test_authorize_that_wants_an_authentication_asks_enrolled_cards_for_it(
+    provider: CardProvider, number: str, status: ProviderStatus
+) -> None:
+    cvc = "1234" if number.startswith("37") else "123"
+    request = replace(SALE, card=replace(SALE.card, number=number, cvc=cvc))
+    wanted = replace(request, reference="ch_2", idempotency_key="ch_2/sale", authenticate=True)
+    assert provider.authorize(request).status is ProviderStatus.APPROVED
+    assert provider.authorize(wanted).status is status
+
+
 def test_authorize_of_a_card_set_up_for_it_is_approved_off_session_only(
     provider: CardProvider,
 ) -> None:

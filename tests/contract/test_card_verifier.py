@@ -89,6 +89,22 @@ def test_verification_asks_for_the_cardholder_who_is_there(verifier: Verifier, n
     assert verifier.verify(with_number(number)).status is ProviderStatus.ACTION_REQUIRED
 
 
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        ("4000000000003055", ProviderStatus.ACTION_REQUIRED),
+        ("4242424242424242", ProviderStatus.APPROVED),
+    ],
+)
+def test_verification_that_wants_an_authentication_asks_enrolled_cards_for_it(
+    verifier: Verifier, number: str, status: ProviderStatus
+) -> None:
+    request = with_number(number)
+    wanted = replace(request, reference="sa_2", idempotency_key="sa_2/v", authenticate=True)
+    assert verifier.verify(request).status is ProviderStatus.APPROVED
+    assert verifier.verify(wanted).status is status
+
+
 def test_card_whose_charges_are_declined_can_be_verified(verifier: Verifier) -> None:
     # given
     card = CardNumber("4000000000000341", 12, 2040, "123")

@@ -157,6 +157,21 @@ def test_card_off_session_does_what_the_table_says(
     world.check()
 
 
+@pytest.mark.parametrize("row", ROWS, ids=named)
+def test_card_that_the_merchant_wants_authenticated_does_what_the_table_says(
+    world: TellingWorld, merchant: Merchant, row: Row
+) -> None:
+    # given
+    method = typed(world, merchant, row)["id"]
+    # when
+    options = {"card": {"request_three_d_secure": "any"}}
+    answer = world.pay(merchant, payment_method=method, payment_method_options=options)
+    # then
+    expected = row.wanted or row.status
+    assert intent_of(answer)["status"] == expected
+    assert told(world, intent_of(answer)["id"]) == EVENTS[expected]
+
+
 def test_card_set_up_for_off_session_is_declined_on_session_without_a_challenge(
     world: TellingWorld, merchant: Merchant
 ) -> None:

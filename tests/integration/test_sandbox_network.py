@@ -239,6 +239,7 @@ def test_wrong_secret_is_refused_and_looked_up_once_a_minute(network: Network) -
         {**SALE, "currency": "xxx"},
         {**SALE, "capture": "yes"},
         {**SALE, "off_session": None},
+        {**SALE, "authenticate": None},
         {**SALE, "reference": "a b"},
         {**SALE, "reference": "\ud800"},
         {**SALE, "card": None},

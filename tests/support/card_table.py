@@ -36,7 +36,8 @@ class Row:
 
     Args: name: what follows `pm_card_`, empty where the card has a number only. status: of the
     payment intent. code, decline_code: of the error. off_session: the status where the cardholder
-    is not there; None where it is the same. cvc, line1, postal: what the issuer says of them where
+    is not there, and wanted: where the merchant wants an authentication; None where it is the same.
+    cvc, line1, postal: what the issuer says of them where
     they are given. risk: the outcome's risk level. blocked: by the risk score, never sent to the
     network. is_available: the money is available at once. unserved: what follows at Stripe and
     does not here.
@@ -48,6 +49,7 @@ class Row:
     code: str | None = None
     decline_code: str | None = None
     off_session: str | None = None
+    wanted: str | None = None
     brand: str = "visa"
     funding: str = "credit"
     country: str = "US"
@@ -204,7 +206,7 @@ CHALLENGES = (
         country="GB",
         unserved="the decline after the authentication, for insufficient funds",
     ),
-    Row("4000000000003055", "threeDSecureOptional"),
+    Row("4000000000003055", "threeDSecureOptional", wanted=CHALLENGED),
 )
 
 LATER = (
@@ -301,6 +303,6 @@ def _verdict(row: Row) -> str:
     if row.status == DECLINED:
         return f"`{row.code}` / `{row.decline_code}`"
     if row.status == PAID:
-        return "paid"
+        return f"paid; where authentication is wanted `{row.wanted}`" if row.wanted else "paid"
     absent = "paid" if row.off_session == PAID else "`authentication_required`"
     return f"`requires_action`; off session {absent}"

@@ -182,6 +182,8 @@ def _card_facts(request: AuthorizationRequest | VerificationRequest) -> dict[str
             "line1": _bounded(request.address_line1),
             "postal_code": _bounded(request.address_postal_code),
         },
+        # Said where it is wanted only: a network that does not know of it yet serves all others.
+        **({"authenticate": True} if request.authenticate else {}),
     }
 
 
