@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from shared.edge.card_options import CardOptions
 from shared.edge.clients import ClientParams
 from shared.edge.fields import (
     Boolean,
@@ -28,6 +29,12 @@ class AutomaticPaymentMethods(Params):
     allow_redirects: Literal["always", "never"] = "always"
 
 
+class SetupMethodOptions(Params):
+    """What is said of a payment method alone; cards are all there is."""
+
+    card: CardOptions | None = None
+
+
 class _Details(Params):
     """What a merchant may say about a setup at any time."""
 
@@ -35,6 +42,7 @@ class _Details(Params):
     customer: ObjectId | None = None
     description: Clearable[Text] = None
     metadata: Metadata = Field(default_factory=dict)
+    payment_method_options: SetupMethodOptions | None = None
     payment_method_types: Types | None = None
 
 
@@ -77,6 +85,7 @@ class ConfirmSetupIntent(ClientParams):
     confirmation_token: ObjectId | None = None
     payment_method: ObjectId | None = None
     payment_method_data: PaymentMethodData | None = None
+    payment_method_options: SetupMethodOptions | None = None
     return_url: Text | None = None
     use_stripe_sdk: Boolean = False
 

@@ -23,12 +23,14 @@ from functions.api_setup_intents.verification import Verification
 from shared.domain import setups
 from shared.domain.attachment import METHOD
 from shared.domain.audit_trail import created
+from shared.domain.card_options import require_network
 from shared.domain.documents import Document, DocumentWrite, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.method_configurations import KIND as CONFIGURATION
 from shared.domain.ports import DocumentStore
 from shared.domain.setups import INTENT, Setup, SetupStatus
 from shared.edge.api import Api, Reply, Request
+from shared.edge.card_options import merged, require_no_network
 from shared.edge.clients import RetrieveIntent, require_secret
 from shared.edge.documents import ScopedDocuments
 from shared.edge.fields import merge_metadata
@@ -37,6 +39,7 @@ from shared.wire.errors import RequestError
 from shared.wire.setups import setup_intent
 
 _URL = "/v1/setup_intents"
+_NOUN = "SetupIntent"
 _ALLOWED = "allowed_payment_method_types"
 # The parameters of a creation that mean something only where it confirms.
 _OF_CONFIRMATION = ("confirmation_token", "return_url")
@@ -88,6 +91,8 @@ class SetupIntents:
                     " request: set `confirm` to true.",
                     param=name,
                 )
+        if not params.confirm:
+            require_no_network(params.sent(), _NOUN)
         chosen = self.methods.chosen(request, intent_id, params.usage)
         require_owner(chosen, params.customer, None)
         intent = request.document(
@@ -130,6 +135,8 @@ class SetupIntents:
         data = setups.confirmed(intent.data, attempt_id, chosen.document.id)
         if _ALLOWED in request.params.model_fields_set:
             data[_ALLOWED] = request.params.allowed_payment_method_types
+        data[setups.OPTIONS] = merged(setups.card_options(intent), request.params.sent())
+        require_network(data[setups.OPTIONS], chosen.document.data["card"]["brand"])
         if before is None:
             new = replace(intent, data=data)
             write = created(new, context, listed=setups.entries(new))
@@ -182,9 +189,12 @@ class SetupIntents:
         data |= {name: sent[name] for name in (_ALLOWED, "description") if name in sent}
         if "metadata" in sent:
             data["metadata"] = merge_metadata(data["metadata"], params.metadata)
+        other_options = _other_options(before, sent)
+        data |= other_options
         chosen = self.methods.chosen(request, before.id, before.data["usage"])
         is_other_card = names_method(params)
-        if is_other_card or (params.customer and data["status"] == SetupStatus.PROCESSING):
+        is_too_late = params.customer and data["status"] == SetupStatus.PROCESSING
+        if is_other_card or other_options or is_too_late:
             _require_open(before, "update")
         given_up = self._given_up(request, before) if is_other_card else ()
         if is_other_card:
@@ -304,8 +314,17 @@ def _created_data(
         "last_error": None,
         "latest_attempt": None,
         "metadata": merge_metadata({}, params.metadata),
+        setups.OPTIONS: merged({}, params.sent()),
         "usage": params.usage,
     }
+
+
+def _other_options(before: Document, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is said of cards from now on; nothing where it is what was said before."""
+    require_no_network(sent, _NOUN)
+    stored = setups.card_options(before)
+    options = merged(stored, sent)
+    return {} if options == stored else {setups.OPTIONS: options}
 
 
 def _waiting_for(chosen: Chosen | None) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from shared import bootstrap, bootstrap_vault
 from shared.domain import setups
+from shared.domain.card_options import wants_authentication
 from shared.domain.changes import Context
 from shared.domain.documents import Document, DocumentWrite
 from shared.domain.errors import (
@@ -112,6 +113,7 @@ def _request(setup: Setup, vault: Vault) -> VerificationRequest:
         card=replace(sealed, exp_month=card.exp_month, exp_year=card.exp_year),
         address_line1=address.get("line1"),
         address_postal_code=address.get("postal_code"),
+        authenticate=wants_authentication(setups.card_options(setup.intent)),
     )
 
 

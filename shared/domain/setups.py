@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 INTENT = "setup_intent"
 ATTEMPT = "setup_attempt"
 OPERATION = "verification"
+OPTIONS = "card_options"
 
 _COMMIT_ATTEMPTS_MAX = 8
 _DECLINED = {
@@ -113,6 +114,12 @@ def is_open(attempt: Document) -> bool:
 def names_of(attempt: Document) -> Names:
     """Returns the ids of an attempt's intent, of itself and of its payment method."""
     return attempt.data["setup_intent"], attempt.id, attempt.data["method"]["id"]
+
+
+def card_options(intent: Document) -> Mapping[str, Any]:
+    """Returns what the merchant says of cards alone; older intents say nothing."""
+    options: Mapping[str, Any] = intent.data.get(OPTIONS, {})
+    return options
 
 
 def setup_input(setup: Setup, context: Context, *, resumed: bool) -> dict[str, Any]:

@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.documents import Document
+from shared.domain.setups import card_options
 from shared.wire.objects import payment_method
 
 Json = dict[str, Any]
 
 _CHECKS = ("address_line1_check", "address_postal_code_check", "cvc_check")
+_CARD_OPTIONS: Mapping[str, Any] = {
+    "mandate_options": None,
+    "network": None,
+    "request_three_d_secure": "automatic",
+    "setup_credential_usage": None,
+}
 _CARD = ("brand", "country", "exp_month", "exp_year", "fingerprint", "funding")
 
 
@@ -43,14 +50,7 @@ def setup_intent(document: Document) -> Json:
         "on_behalf_of": None,
         "payment_method": data["payment_method"],
         "payment_method_configuration_details": data.get("payment_method_configuration"),
-        "payment_method_options": {
-            "card": {
-                "mandate_options": None,
-                "network": None,
-                "request_three_d_secure": "automatic",
-                "setup_credential_usage": None,
-            }
-        },
+        "payment_method_options": {"card": {**_CARD_OPTIONS, **card_options(document)}},
         "payment_method_types": ["card"],
         "single_use_mandate": None,
         "status": data["status"],

@@ -31,6 +31,13 @@ UNSET: dict[str, Any] = {
     "statement_descriptor_suffix_kanji": None,
     "stored_credential_usage": None,
 }
+SETUPS = "/v1/setup_intents"
+UNSET_OF_SETUPS: dict[str, Any] = {
+    "mandate_options": None,
+    "network": None,
+    "request_three_d_secure": "automatic",
+    "setup_credential_usage": None,
+}
 
 
 @pytest.fixture
@@ -420,3 +427,109 @@ def test_saved_card_whose_code_is_wanted_again_is_refused(world: World, merchant
     assert brought["status"] == "succeeded"
     assert card_options(brought) == {"require_cvc_recollection": True}
     world.check()
+
+
+# Setup intents
+
+
+def setup_options(body: dict[str, Any]) -> dict[str, Any]:
+    shown = body["payment_method_options"]["card"]
+    assert shown.keys() == UNSET_OF_SETUPS.keys()
+    return {name: value for name, value in shown.items() if value != UNSET_OF_SETUPS[name]}
+
+
+@pytest.mark.parametrize(
+    ("card", "wanted", "status"),
+    [
+        (OPTIONAL, "any", "requires_action"),
+        (OPTIONAL, "challenge", "requires_action"),
+        (OPTIONAL, "automatic", "succeeded"),
+        ("pm_card_visa", "any", "succeeded"),
+        ("pm_card_amex", "challenge", "succeeded"),
+    ],
+)
+def test_setup_asks_for_an_authentication_where_the_merchant_wants_it(
+    world: World, merchant: Merchant, card: str, wanted: str, status: str
+) -> None:
+    # given
+    options = said(request_three_d_secure=wanted)
+    later = world.post(merchant, SETUPS, payment_method=card)["id"]
+    # when
+    at_once = world.post(merchant, SETUPS, payment_method=card, confirm="true", **options)
+    confirmed = world.post(merchant, f"{SETUPS}/{later}/confirm", **options)
+    # then
+    assert (at_once["status"], confirmed["status"]) == (status, status)
+    expected = {} if wanted == "automatic" else {"request_three_d_secure": wanted}
+    assert setup_options(at_once) == setup_options(confirmed) == expected
+    world.check()
+
+
+def test_options_of_a_setup_are_kept_and_stay_once_it_succeeded(
+    world: World, merchant: Merchant
+) -> None:
+    # given
+    wanted, automatic = (said(request_three_d_secure=value) for value in ("any", "automatic"))
+    intent = world.post(merchant, SETUPS, payment_method=OPTIONAL, **wanted)
+    path = f"{SETUPS}/{intent['id']}"
+    # when
+    challenged = world.post(merchant, f"{path}/confirm")
+    updated = world.post(merchant, path, **automatic)
+    succeeded = world.post(merchant, f"{path}/confirm")
+    refused = world.call("POST", path, wanted, merchant=merchant)
+    same = world.post(merchant, path, **automatic)
+    # then
+    assert setup_options(intent) == {"request_three_d_secure": "any"}
+    assert (challenged["status"], updated["status"]) == ("requires_action", "requires_action")
+    assert (setup_options(updated), succeeded["status"]) == ({}, "succeeded")
+    assert refused.body["error"]["code"] == "setup_intent_unexpected_state"
+    assert same == succeeded
+    world.check()
+
+
+def test_lost_setup_that_wants_an_authentication_asks_for_it_again(
+    world: World, merchant: Merchant
+) -> None:
+    # given
+    fail_provider(world, Operation.VERIFICATION, "after_effect", UnknownOutcomeError("lost"))
+    params = {"payment_method": OPTIONAL, "confirm": "true", **said(request_three_d_secure="any")}
+    begun = world.call("POST", SETUPS, params, merchant=merchant, key="key")
+    assert begun.body["status"] == "processing"
+    world.clock.advance(LEASE_MS)
+    # when
+    answer = world.call("POST", SETUPS, params, merchant=merchant, key="key")
+    # then
+    assert answer.body["status"] == "requires_action"
+    world.check()
+
+
+@pytest.mark.parametrize(
+    "option", ["cvc_token", "mandate_options", "moto", "setup_credential_usage", "three_d_secure"]
+)
+@pytest.mark.parametrize("path", [SETUPS, f"{SETUPS}/{{id}}", f"{SETUPS}/{{id}}/confirm"])
+def test_option_of_a_setup_that_cannot_be_honoured_is_refused_by_its_name(
+    world: World, merchant: Merchant, path: str, option: str
+) -> None:
+    intent = world.post(merchant, SETUPS)["id"]
+    params = said(**{option: "1"})
+    answer = world.call("POST", path.format(id=intent), params, merchant=merchant)
+    param = f"payment_method_options[card][{option}]"
+    assert refusal_of(answer) == (400, "parameter_unknown", param)
+
+
+def test_network_of_a_setup_is_taken_with_a_confirmation_and_must_be_the_cards(
+    world: World, merchant: Merchant
+) -> None:
+    # given
+    network = said(network="visa")
+    intent = world.post(merchant, SETUPS, payment_method="pm_card_visa")["id"]
+    # when
+    early = world.call("POST", SETUPS, network, merchant=merchant)
+    later = world.call("POST", f"{SETUPS}/{intent}", network, merchant=merchant)
+    path = f"{SETUPS}/{intent}/confirm"
+    params = {"payment_method": "pm_card_mastercard", **network}
+    other = world.call("POST", path, params, merchant=merchant)
+    done = world.post(merchant, path, **network)
+    # then
+    expected = (400, None, "payment_method_options[card][network]")
+    assert refusal_of(early) == refusal_of(later) == refusal_of(other) == expected
+    assert (done["status"], setup_options(done)) == ("succeeded", {"network": "visa"})
