@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from functions.api_payments.models import ConfirmPaymentIntent, UpdatePaymentIntent
+from shared.domain.card_options import PARAM
 from shared.domain.payment import Payment
 from shared.edge.api import Request
+from shared.edge.card_options import merged
 from shared.edge.clients import secret_key_required
 from shared.wire.errors import RequestError
 
@@ -35,12 +37,10 @@ def check_publishable(
             " instead, or create a PaymentIntent with `confirmation_method` set to `automatic`."
         )
     usage = stored.get(_USAGE)
-    if usage is not None and details.get(_USAGE, usage) not in {usage, "off_session"}:
-        raise _is_set(
-            f"The `{_USAGE}` of this PaymentIntent is {usage}: with a publishable key it can only"
-            " be changed from `on_session` to `off_session`.",
-            _USAGE,
-        )
+    _check_usage(usage, details.get(_USAGE, usage), _USAGE)
+    options, usage = payment.card_options, payment.card_options.get(_USAGE, usage)
+    wanted = merged(options, request.params.sent()).get(_USAGE, usage)
+    _check_usage(usage, wanted, f"{PARAM}[{_USAGE}]")
     sent_to = stored.get(_SHIPPING)
     is_clients = sent_to is None or stored.get(_ORIGIN)
     if not is_clients and details.get(_SHIPPING, sent_to) != sent_to:
@@ -50,6 +50,18 @@ def check_publishable(
             " instead.",
             _SHIPPING,
         )
+
+
+def _check_usage(stored: str | None, wanted: str | None, param: str) -> None:
+    """Refuses to save a card for less, or for what the merchant does not want it for."""
+    is_wider = (stored, wanted) == ("on_session", "off_session")
+    if stored is None or wanted == stored or is_wider:
+        return
+    raise _is_set(
+        f"The `{_USAGE}` of this PaymentIntent is {stored}: with a publishable key it can only be"
+        " changed from `on_session` to `off_session`.",
+        param,
+    )
 
 
 def shipping_origin(

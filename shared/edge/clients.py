@@ -6,11 +6,11 @@ Source: Stripe's API reference of payment intents and setup intents, and of thei
 """
 
 import hmac
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from shared.edge.fields import Text
-from shared.edge.params import Params
+from shared.edge.params import Params, bracketed
 from shared.wire.errors import ECHO_LENGTH_MAX, RequestError
 
 EXPANDABLE = "payment_method"
@@ -19,7 +19,8 @@ EXPANDABLE = "payment_method"
 class ClientParams(Params):
     """Is the base of what is asked of an intent, with a publishable key or with a secret one.
 
-    Its `FOR_CLIENTS` are the parameters that a publishable key may send beside the secret.
+    Its `FOR_CLIENTS` are the parameters that a publishable key may send beside the secret, those
+    inside a hash by their whole names, such as "payment_method_options[card][network]".
     """
 
     FOR_CLIENTS: ClassVar[frozenset[str]] = frozenset()
@@ -46,7 +47,7 @@ def check_client(params: Params, expansions: Sequence[str]) -> None:
             )
     if not isinstance(params, ClientParams):
         return
-    for name in sorted(params.model_fields_set - params.FOR_CLIENTS - {"client_secret"}):
+    for name in _others(params.sent(), params.FOR_CLIENTS | {"client_secret"}):
         raise secret_key_required(
             f"The parameter `{name}` cannot be used with a publishable API key. Please use a secret"
             " API key.",
@@ -58,6 +59,20 @@ def check_client(params: Params, expansions: Sequence[str]) -> None:
             code="parameter_missing",
             param="client_secret",
         )
+
+
+def _others(
+    sent: Mapping[str, Any], names: Collection[str], path: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Yields the names of what is sent that are not among names."""
+    for name, value in sorted(sent.items()):
+        here = bracketed((*path, name))
+        if here in names:
+            continue
+        if isinstance(value, dict) and any(other.startswith(f"{here}[") for other in names):
+            yield from _others(value, names, (*path, name))
+        else:
+            yield here
 
 
 def require_secret(params: ClientParams, expected: str, noun: str, *, code: str) -> None:

@@ -17,6 +17,7 @@ INTENTS = {
     SETUPS: ("setupintent", "SetupIntent", {}),
 }
 SHIPPING = {"name": "Ada", "address": {"line1": "1 Main Street"}}
+CARD_USAGE_NONE = {"payment_method_options": {"card": {"setup_future_usage": "none"}}}
 
 SHOWN_OF_A_PAYMENT = {
     "allowed_payment_method_types",
@@ -418,6 +419,41 @@ def test_page_may_only_widen_what_a_card_is_saved_for(
     assert answer.status == status
     if status == 400:
         expect_error(answer, 400, "payment_intent_invalid_parameter", "setup_future_usage")
+
+
+@pytest.mark.parametrize(
+    ("stored", "sent", "status"),
+    [
+        ({}, "off_session", 200),
+        ({"setup_future_usage": "on_session"}, "off_session", 200),
+        ({"setup_future_usage": "on_session"}, "none", 400),
+        (CARD_USAGE_NONE, "off_session", 400),
+        (CARD_USAGE_NONE, "none", 200),
+    ],
+)
+def test_page_may_only_widen_what_is_said_of_cards(
+    world: World, merchant: Merchant, page: Merchant, stored: Any, sent: str, status: int
+) -> None:
+    intent = made(world, merchant, PAYMENTS, **stored)
+    options = {"card": {"setup_future_usage": sent, "network": "visa"}}
+    answer = confirm(world, page, intent, payment_method_options=options)
+    assert answer.status == status, answer.text
+    if status == 400:
+        param = "payment_method_options[card][setup_future_usage]"
+        expect_error(answer, 400, "payment_intent_invalid_parameter", param)
+
+
+def test_page_may_not_say_how_cards_are_charged(
+    world: World, merchant: Merchant, page: Merchant
+) -> None:
+    intent = made(world, merchant, PAYMENTS)
+    for name, value in (("capture_method", "manual"), ("request_three_d_secure", "automatic")):
+        options = {"card": {"network": "visa", name: value}}
+        answer = confirm(world, page, intent, payment_method_options=options)
+        param = f"payment_method_options[card][{name}]"
+        expect_error(answer, 403, "secret_key_required", param)
+    answer = confirm(world, page, intent, payment_method_options={"card": ""})
+    expect_error(answer, 403, "secret_key_required", "payment_method_options[card]")
 
 
 def test_page_may_change_the_shipping_that_a_page_has_set(
