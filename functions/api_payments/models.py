@@ -1,5 +1,6 @@
 """Parameters of payment intents, charges and refunds."""
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -36,7 +37,30 @@ def _amount(value: int) -> int:
 
 
 Amount = Annotated[Integer, AfterValidator(_amount)]
-Descriptor = Annotated[str, StringConstraints(min_length=1, max_length=22)]
+
+
+def _descriptor(value: str) -> str:
+    if not re.search("[A-Za-z]", value):
+        raise refusal("The statement descriptor must contain at least one Latin letter.")
+    if re.search(r"""[<>\\'"*]""", value):
+        raise refusal("The statement descriptor must not contain any of < > \\ ' \" *.")
+    return value
+
+
+def _not_of_cards(value: str) -> str:
+    raise refusal(
+        "The statement_descriptor parameter is not supported for the payment_method_type `card`."
+        " To continue supporting payment_method_type `card`, please pass in"
+        " `statement_descriptor_suffix` or remove the `statement_descriptor` parameter altogether."
+    )
+
+
+KanaDescriptor = Annotated[str, StringConstraints(min_length=1, max_length=22)]
+Descriptor = Annotated[KanaDescriptor, AfterValidator(_descriptor)]
+# Taken for payment methods other than cards, which there are none of.
+OthersDescriptor = Annotated[
+    str, StringConstraints(min_length=1, max_length=22), AfterValidator(_not_of_cards)
+]
 KanjiDescriptor = Annotated[str, StringConstraints(min_length=1, max_length=17)]
 CaptureMethod = Literal["automatic", "automatic_async", "manual"]
 
@@ -132,7 +156,7 @@ class ChargedCardOptions(CardOptions):
     request_overcapture: Requested | None = None
     require_cvc_recollection: Boolean | None = None
     setup_future_usage: Clearable[Literal["none", "off_session", "on_session"]] = None
-    statement_descriptor_suffix_kana: Clearable[Descriptor] = None
+    statement_descriptor_suffix_kana: Clearable[KanaDescriptor] = None
     statement_descriptor_suffix_kanji: Clearable[KanjiDescriptor] = None
 
 
@@ -151,7 +175,7 @@ class _Details(Params):
     receipt_email: Clearable[Email] = None
     setup_future_usage: Clearable[SetupFutureUsage] = None
     shipping: Clearable[CarriedShipping] = None
-    statement_descriptor: Clearable[Descriptor] = None
+    statement_descriptor: Clearable[OthersDescriptor] = None
     statement_descriptor_suffix: Clearable[Descriptor] = None
     transfer_group: Clearable[Text] = None
 
@@ -246,7 +270,7 @@ class CapturePaymentIntent(Params):
     # A second capture of the same authorization is not offered.
     final_capture: Literal["true"] = "true"
     metadata: Metadata = Field(default_factory=dict)
-    statement_descriptor: Descriptor | None = None
+    statement_descriptor: OthersDescriptor | None = None
     statement_descriptor_suffix: Descriptor | None = None
 
 

@@ -204,7 +204,7 @@ def charge(payment: Payment, attempt: Charge) -> Json:
             transaction_id(payment.id, CHARGE, attempt.id) if attempt.captured else None
         ),
         "billing_details": billing_details(attempt.billing_details),
-        "calculated_statement_descriptor": details.get("statement_descriptor"),
+        "calculated_statement_descriptor": _calculated_descriptor(details),
         "captured": attempt.captured,
         "created": attempt.created_ms // 1000,
         "currency": payment.currency,
@@ -241,6 +241,13 @@ def charge(payment: Payment, attempt: Charge) -> Json:
         "transfer_data": None,
         "transfer_group": details.get("transfer_group"),
     }
+
+
+def _calculated_descriptor(details: Mapping[str, Any]) -> str | None:
+    """Returns what the cardholder reads: of cards the suffix, or what there is in its place."""
+    suffix = details.get("statement_descriptor_suffix")
+    descriptor: str | None = suffix or details.get("statement_descriptor")
+    return descriptor
 
 
 def _outcome(attempt: Charge) -> Json | None:

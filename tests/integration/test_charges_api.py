@@ -453,7 +453,7 @@ def test_capture_of_a_charge_that_failed_or_was_canceled_is_refused(
 def test_capture_of_a_payment_takes_what_is_said_with_it(world: World, merchant: Merchant) -> None:
     # given
     held = world.pay(merchant, capture_method="manual", metadata={"a": "1"}).body
-    said = {"statement_descriptor": "SHOP", "statement_descriptor_suffix": "CUPS"}
+    said = {"statement_descriptor_suffix": "CUPS"}
     # when
     path = f"{PAYMENTS}/{held['id']}/capture"
     after = post(world, merchant, path, metadata={"b": "2"}, **said).body

@@ -1688,3 +1688,41 @@ def test_card_is_not_saved_without_its_holder(
     assert (answer.status, error["param"]) == (400, "off_session")
     assert "`setup_future_usage`" in error["message"]
     assert not world.provider.effects()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "is_taken"),
+    [
+        ("x", True),
+        ("x" * 22, True),
+        ("x" * 23, False),
+        ("Straße 7, №1", True),
+        ("12345", False),
+        ("éß", False),
+        *((f"a{character}", False) for character in "<>\\'\"*"),
+    ],
+)
+def test_statement_descriptor_has_a_letter_and_nothing_that_networks_refuse(
+    world: World, merchant: Merchant, suffix: str, is_taken: bool
+) -> None:
+    name = "statement_descriptor_suffix"
+    answer = world.pay(merchant, **{name: suffix})
+    if is_taken:
+        charge = world.call("GET", f"{CHARGES}/{answer.body['latest_charge']}", merchant=merchant)
+        assert charge.body["calculated_statement_descriptor"] == suffix
+    else:
+        assert (answer.status, answer.body["error"]["param"]) == (400, name)
+
+
+@pytest.mark.parametrize("verb", ["", "/capture"])
+def test_statement_descriptor_of_other_payment_methods_is_refused(
+    world: World, merchant: Merchant, verb: str
+) -> None:
+    # given
+    made = world.pay(merchant, capture_method="manual").body["id"]
+    said = {"statement_descriptor": "SHOP"}
+    # when
+    answer = world.call("POST", f"{PAYMENTS}/{made}{verb}", said, merchant=merchant)
+    # then
+    assert (answer.status, answer.body["error"]["param"]) == (400, "statement_descriptor")
+    assert "`statement_descriptor_suffix`" in answer.body["error"]["message"]
