@@ -13,7 +13,7 @@ from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import RejectedError
 from shared.domain.ports import DocumentStore
 from shared.edge.api import Api, Reply, Request
-from shared.edge.documents import ScopedDocuments
+from shared.edge.documents import ScopedDocuments, storable
 from shared.edge.fields import ListParams, NoParams, merge_metadata
 from shared.wire import objects
 from shared.wire.errors import no_such
@@ -114,7 +114,8 @@ class _BalanceTransactions:
         before = self._named(request)
         sent = request.params.sent()
         metadata = merge_metadata(before.data["metadata"], sent.pop("metadata", {}))
-        write = updated(before, {**before.data, **sent, "metadata": metadata}, request.context)
+        data = storable({**before.data, **sent, "metadata": metadata})
+        write = updated(before, data, request.context)
         reply = Reply(200, objects.customer_balance_transaction(write.document))
         self._documents.commit([write], request.answered(reply))
         return reply

@@ -22,7 +22,7 @@ from shared.domain.errors import RejectedError, TransientError
 from shared.domain.ports import DocumentStore
 from shared.domain.search import CUSTOMERS
 from shared.edge.api import Api, Reply, Request
-from shared.edge.documents import ScopedDocuments
+from shared.edge.documents import ScopedDocuments, storable
 from shared.edge.fields import NoParams, merge_metadata
 from shared.edge.methods import SandboxCardsSource
 from shared.edge.search import SearchParams, search_reply
@@ -114,7 +114,7 @@ class _Customers:
         scoped = ScopedDocuments(self._documents, request.scope)
         before = scoped.named_by_path(KIND, request.path["id"])
         data = _with_currency(request, _merged(before.data, request.params.sent()))
-        after = replace(before, data=data)
+        after = replace(before, data=storable(data))
         relied_on = self._require_own_default(request, after)
         old, new = _entries(before), _entries(after)
         write = updated(

@@ -20,7 +20,7 @@ from shared.domain.documents import Document, DocumentWrite
 from shared.domain.errors import RejectedError
 from shared.domain.ports import DocumentStore
 from shared.edge.api import Api, Reply, Request
-from shared.edge.documents import ScopedDocuments
+from shared.edge.documents import ScopedDocuments, storable
 from shared.edge.fields import NoParams, merge_metadata
 from shared.edge.methods import SandboxCardsSource
 from shared.wire import objects
@@ -101,7 +101,7 @@ class _PaymentMethods:
             data["billing_details"] = _merged(data.get("billing_details"), sent["billing_details"])
         _check_expiry(request.params.card, method, request.now_ms)
         data["card"] = {**data["card"], **sent.get("card", {})}
-        return self._commit(request, [updated(method, data, request.context)])
+        return self._commit(request, [updated(method, storable(data), request.context)])
 
     def attach(self, request: Request[AttachPaymentMethod]) -> Reply:
         """Attaches a payment method; again to the same customer changes nothing."""

@@ -11,7 +11,7 @@ from shared.domain.errors import RejectedError
 from shared.domain.ports import DocumentStore
 from shared.domain.webhooks import ENDPOINTS_MAX, rolled
 from shared.edge.api import Api, Reply, Request
-from shared.edge.documents import ScopedDocuments
+from shared.edge.documents import ScopedDocuments, storable
 from shared.edge.fields import NoParams, PageParams, merge_metadata
 from shared.wire import objects
 
@@ -75,7 +75,8 @@ class _WebhookEndpoints:
         changes = request.params.sent()
         if "url" in changes:
             _check_url(changes["url"], livemode=request.scope.livemode)
-        write = updated(endpoint, _merged(endpoint.data, changes), request.context)
+        data = storable(_merged(endpoint.data, changes))
+        write = updated(endpoint, data, request.context)
         reply = Reply(200, objects.webhook_endpoint(write.document))
         self._documents.commit([write], request.answered(reply))
         return reply

@@ -32,7 +32,7 @@ from shared.domain.setups import INTENT, Setup, SetupStatus
 from shared.edge.api import Api, Reply, Request
 from shared.edge.card_options import merged, require_no_network
 from shared.edge.clients import RetrieveIntent, require_secret
-from shared.edge.documents import ScopedDocuments
+from shared.edge.documents import ScopedDocuments, storable
 from shared.edge.fields import merge_metadata
 from shared.edge.offers import configuration_id, offer
 from shared.wire.errors import RequestError
@@ -202,7 +202,7 @@ class SetupIntents:
         require_owner(chosen or self.methods.kept(request, data), data["customer"], before)
         if data == before.data:
             return Reply(200, setup_intent(before), unchanged=True)
-        write = setups.changed(before, data, request.context)
+        write = setups.changed(before, storable(data), request.context)
         return self._commit(request, [write, *given_up, *(chosen.writes if chosen else [])])
 
     def list(self, request: Request[ListSetupIntents]) -> Reply:

@@ -20,7 +20,7 @@ from shared.domain.ports import Clock, DocumentStore, Entropy, IdempotencyStore
 from shared.edge.auth import ApiKey, KeyDirectory, authenticate, require_permission
 from shared.edge.card_guard import refuse_card_data
 from shared.edge.clients import check_client
-from shared.edge.documents import is_id
+from shared.edge.documents import is_id, storable
 from shared.edge.expand import Plan, plan_expansions, take_expansions
 from shared.edge.http import HttpRequest
 from shared.edge.idempotency import Claimed, checked_key, claim_key, key_in_use
@@ -175,10 +175,13 @@ class Request(Generic[M]):
         data: Mapping[str, Any],
         expires_at_s: int | None = None,
     ) -> Document:
-        """Makes the first version of an object of whoever asks."""
-        account, livemode = self.scope.account, self.scope.livemode
+        """Makes the first version of an object of whoever asks.
+
+        Raises: RejectedError when it is too large.
+        """
+        account, livemode, stored = self.scope.account, self.scope.livemode, storable(data)
         return Document(
-            object_id, kind, account, livemode, 1, self.now_ms, data, expires_at_s=expires_at_s
+            object_id, kind, account, livemode, 1, self.now_ms, stored, expires_at_s=expires_at_s
         )
 
 

@@ -1,12 +1,13 @@
 """Documents as one request may see them: of its account, its mode and the kind asked for."""
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from shared.domain.documents import Document, PageQuery, Scope
-from shared.domain.errors import NotFoundError
+from shared.domain.errors import NotFoundError, RejectedError
 from shared.domain.ports import DocumentStore
 from shared.edge.fields import PageParams
 from shared.edge.lists import list_reply, page_query
@@ -29,6 +30,11 @@ NOUNS: Mapping[str, str] = {
 
 _ID = re.compile(r"[0-9A-Za-z_]{1,255}")
 
+# An item of the store takes 400 KB, and holds an object twice: an audit record has what changed
+# before and after, an event the object and what it was. A saga's state holds it three times in
+# 256 KB. Plain text in every field fits.
+DATA_BYTES_MAX = 64 * 1024
+
 Render = Callable[[Document], Mapping[str, Any]]
 
 
@@ -38,6 +44,21 @@ def is_id(text: str) -> bool:
     What has not is no key of the store, and might be one it refuses.
     """
     return _ID.fullmatch(text) is not None
+
+
+def storable(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a document's data that a merchant fills.
+
+    Raises: RejectedError when it is more than can be stored, recorded and announced.
+    """
+    size = len(json.dumps(data))
+    if size > DATA_BYTES_MAX:
+        raise RejectedError(
+            f"The object's metadata and other texts are {size} bytes as JSON with this request; at"
+            f" most {DATA_BYTES_MAX} are accepted.",
+            code="details_too_large",
+        )
+    return data
 
 
 class ScopedDocuments:

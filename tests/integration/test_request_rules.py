@@ -178,3 +178,35 @@ def test_limit_out_of_range_is_refused_by_every_list(
         # then
         assert answer.status == 400, route.template
         assert answer.body["error"]["param"] == "limit"
+
+
+@pytest.mark.parametrize(
+    ("path", "order"),
+    [
+        (CUSTOMERS, ""),
+        ("/v1/webhook_endpoints", "url=https://example.com&enabled_events[]=*"),
+        ("/v1/setup_intents", "usage=off_session"),
+    ],
+)
+def test_object_larger_than_can_be_stored_with_its_history_is_refused(
+    world: Published, merchant: Merchant, path: str, order: str
+) -> None:
+    # given: each text is as long as it may be; as JSON, each character takes twelve bytes
+    smile = "\N{GRINNING FACE}"
+    texts = [f"metadata[{number}]={smile * 500}" for number in range(12)]
+    made = send(world, merchant, path, "&".join((order, *texts[:6])))
+    assert made.status == 200, made.text
+    # then
+    refused = [
+        send(world, merchant, path, "&".join((order, *texts))),
+        send(world, merchant, f"{path}/{made.body['id']}", "&".join(texts[6:])),
+    ]
+    for answer in refused:
+        assert answer.status == 400
+        assert answer.body["error"]["code"] == "details_too_large"
+
+
+def test_object_filled_with_plain_text_is_stored(world: Published, merchant: Merchant) -> None:
+    texts = [f"metadata[{number:040}]={'x' * 500}" for number in range(50)]
+    texts += [f"{name}={'x' * 5000}" for name in ("description", "invoice_settings[footer]")]
+    assert send(world, merchant, CUSTOMERS, "&".join(texts)).status == 200
