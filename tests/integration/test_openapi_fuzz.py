@@ -1,4 +1,4 @@
-"""The published interface, fuzzed: one round with a fixed seed; `make fuzz` goes on for longer."""
+"""The published interface, fuzzed: one round with a fixed seed, a minute long; `make fuzz` goes on."""
 
 import copy
 import logging
@@ -14,7 +14,7 @@ from tests.support.openapi import document
 Json = dict[str, Any]
 
 SEED = 20261122
-EXAMPLES_MAX = 5
+EXAMPLES_MAX = 20
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +48,7 @@ def test_every_operation_answers_as_published(published: Json) -> None:
     print(f"seed {SEED}: {findings}")
     assert findings.failures == {}, f"seed {SEED}"
     assert max(findings.statuses) < 500
-    assert findings.statuses.total() > 5_000
+    assert findings.statuses.total() > 9_000
     assert findings.strangers > 20
     assert len(findings.served) > 55
 
