@@ -75,6 +75,7 @@ class ConfirmSetupIntent(ClientParams):
             "confirmation_token",
             "payment_method",
             "payment_method_data",
+            "payment_method_options[card][network]",
             "return_url",
             "use_stripe_sdk",
         }

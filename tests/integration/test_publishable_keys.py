@@ -443,15 +443,24 @@ def test_page_may_only_widen_what_is_said_of_cards(
         expect_error(answer, 400, "payment_intent_invalid_parameter", param)
 
 
-def test_page_may_not_say_how_cards_are_charged(
+def test_page_may_choose_the_network_of_a_card_and_no_more(
+    world: World, merchant: Merchant, page: Merchant, path: str
+) -> None:
+    # given
+    intent = made(world, merchant, path)
+    chosen = {"network": "visa"}
+    # then
+    asked = {"card": {**chosen, "request_three_d_secure": "any"}}
+    answer = confirm(world, page, intent, payment_method_options=asked)
+    param = "payment_method_options[card][request_three_d_secure]"
+    expect_error(answer, 403, "secret_key_required", param)
+    assert confirm(world, page, intent, payment_method_options={"card": chosen}).status == 200
+
+
+def test_page_may_not_unset_what_is_said_of_cards(
     world: World, merchant: Merchant, page: Merchant
 ) -> None:
-    intent = made(world, merchant, PAYMENTS)
-    for name, value in (("capture_method", "manual"), ("request_three_d_secure", "automatic")):
-        options = {"card": {"network": "visa", name: value}}
-        answer = confirm(world, page, intent, payment_method_options=options)
-        param = f"payment_method_options[card][{name}]"
-        expect_error(answer, 403, "secret_key_required", param)
+    intent = made(world, merchant, PAYMENTS, **CARD_USAGE_NONE)
     answer = confirm(world, page, intent, payment_method_options={"card": ""})
     expect_error(answer, 403, "secret_key_required", "payment_method_options[card]")
 
