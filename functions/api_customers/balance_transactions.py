@@ -115,6 +115,8 @@ class _BalanceTransactions:
         sent = request.params.sent()
         metadata = merge_metadata(before.data["metadata"], sent.pop("metadata", {}))
         data = storable({**before.data, **sent, "metadata": metadata})
+        if data == before.data:
+            return Reply(200, objects.customer_balance_transaction(before), unchanged=True)
         write = updated(before, data, request.context)
         reply = Reply(200, objects.customer_balance_transaction(write.document))
         self._documents.commit([write], request.answered(reply))

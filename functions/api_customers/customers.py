@@ -116,6 +116,8 @@ class _Customers:
         data = _with_currency(request, _merged(before.data, request.params.sent()))
         after = replace(before, data=storable(data))
         relied_on = self._require_own_default(request, after)
+        if data == before.data:
+            return Reply(200, objects.customer(before), unchanged=True)
         old, new = _entries(before), _entries(after)
         write = updated(
             before,

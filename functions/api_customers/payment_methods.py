@@ -101,6 +101,8 @@ class _PaymentMethods:
             data["billing_details"] = _merged(data.get("billing_details"), sent["billing_details"])
         _check_expiry(request.params.card, method, request.now_ms)
         data["card"] = {**data["card"], **sent.get("card", {})}
+        if data == method.data:
+            return Reply(200, objects.payment_method(method), unchanged=True)
         return self._commit(request, [updated(method, storable(data), request.context)])
 
     def attach(self, request: Request[AttachPaymentMethod]) -> Reply:

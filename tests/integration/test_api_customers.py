@@ -560,3 +560,32 @@ def test_object_fields_are_fields_of_the_sdks_class(
     attach(client, "pm_1", customer_id)
     body = client.get(path.format(id=customer_id)).body
     assert set(body) <= set(resource.__annotations__)
+
+
+@pytest.mark.parametrize("params", [{}, {"name": "Ada"}, {"metadata[a]": "1"}, {"metadata[b]": ""}])
+def test_update_that_changes_nothing_of_a_customer_is_no_change(
+    client: Client, params: dict[str, str]
+) -> None:
+    # given
+    customer_id = create(client, name="Ada", **{"metadata[a]": "1"})
+    before = client.platform.documents.get(customer_id)
+    # when
+    answer = client.post(f"/v1/customers/{customer_id}", params)
+    # then
+    assert (answer.status, answer.body["name"]) == (200, "Ada")
+    assert client.platform.documents.get(customer_id) == before
+
+
+@pytest.mark.parametrize("params", [{}, {"metadata[a]": "1"}, {"card[exp_month]": "12"}])
+def test_update_that_changes_nothing_of_a_payment_method_is_no_change(
+    client: Client, params: dict[str, str]
+) -> None:
+    # given
+    attach(client, "pm_1", create(client))
+    client.post("/v1/payment_methods/pm_1", {"metadata[a]": "1"})
+    before = client.platform.documents.get("pm_1")
+    # when
+    answer = client.post("/v1/payment_methods/pm_1", params)
+    # then
+    assert (answer.status, answer.body["metadata"]) == (200, {"a": "1"})
+    assert client.platform.documents.get("pm_1") == before
