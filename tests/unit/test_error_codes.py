@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CODE = re.compile(r"[a-z]+(_[a-z]+)+")
+CODE = re.compile(r"[a-z]+(_[a-z]+)*")
 
 
 def trees() -> Iterator[ast.AST]:
