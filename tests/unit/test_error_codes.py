@@ -1,9 +1,11 @@
-"""Every code that an error can have is in docs/errors.md, and no other."""
+"""Every code and status that an error can have is in docs/errors.md, and no other."""
 
 import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.support.openapi import STATUSES
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"[a-z]+(_[a-z]+)*")
@@ -54,3 +56,9 @@ def test_documented_codes_are_those_of_the_code() -> None:
     missing = {code for code in codes() - documented if f"`{code}`" not in deliveries}
     assert not missing
     assert not documented - codes()
+
+
+def test_documented_statuses_are_those_of_the_published_interface() -> None:
+    table = (ROOT / "docs/errors.md").read_text().partition("\n## Codes\n")[0]
+    rows = re.findall(r"^\| ([0-9, ]+) \|", table, re.MULTILINE)
+    assert {int(status) for row in rows for status in row.split(",")} == set(STATUSES)
