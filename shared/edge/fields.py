@@ -155,7 +155,10 @@ class CreatedRange(Params):
 
 
 def _created(value: object) -> object:
-    return {"gte": value, "lte": value} if isinstance(value, str) else value
+    if not isinstance(value, str) or value == "":
+        return value
+    second = _integer(value)
+    return {"gte": second, "lte": second}
 
 
 Created = Annotated[CreatedRange, BeforeValidator(_created)]

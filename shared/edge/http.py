@@ -34,7 +34,8 @@ class HttpRequest:
         headers = event.get("headers") or {}
         return cls(
             method=str(event["requestContext"]["http"]["method"]),
-            path=str(event["rawPath"]),
+            # What is no text can be neither found nor sent back.
+            path=str(event["rawPath"]).encode(errors="replace").decode(),
             query=str(event.get("rawQueryString") or ""),
             headers={str(name).lower(): str(value) for name, value in headers.items()},
             encoded_body=str(event.get("body") or ""),

@@ -163,6 +163,21 @@ def test_value_that_is_not_listed_is_refused_in_stripes_words(
     assert answer.body["error"]["message"] == message
 
 
+@pytest.mark.parametrize(
+    ("value", "code"), [("ten", "parameter_invalid_integer"), ("", "parameter_invalid_empty")]
+)
+def test_moment_that_is_none_is_refused_by_the_name_it_was_sent_with(
+    world: Published, merchant: Merchant, value: str, code: str
+) -> None:
+    answer = world.call("GET", CUSTOMERS, {"created": value}, merchant=merchant)
+    assert (answer.body["error"]["code"], answer.body["error"]["param"]) == (code, "created")
+
+
+def test_id_that_is_no_text_is_of_no_object(world: Published, merchant: Merchant) -> None:
+    answer = world.call("POST", f"{CUSTOMERS}/\ud800", {"name": "Ada"}, merchant=merchant, key="k")
+    assert answer.status == 404
+
+
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "ten", ""])
 def test_limit_out_of_range_is_refused_by_every_list(
     world: Published, merchant: Merchant, limit: str

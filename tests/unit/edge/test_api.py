@@ -146,6 +146,16 @@ def test_api_unknown_route_is_404(client: Client, method: str, path: str) -> Non
     }
 
 
+@pytest.mark.parametrize("path", ["/v1/\ud800", "/v1/things\udcff"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_api_path_that_is_no_text_names_nothing(client: Client, method: str, path: str) -> None:
+    # when
+    answer = client.send(method, path, headers={"idempotency-key": "k"})
+    # then
+    assert answer.status == 404
+    assert answer.text.isascii()
+
+
 def test_api_no_key_is_401_before_the_route_is_told(client: Client) -> None:
     answer = client.send("GET", "/v1/nothing", key=None)
     assert answer.status == 401
