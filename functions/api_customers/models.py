@@ -86,6 +86,7 @@ class CreateBalanceTransaction(UpdateBalanceTransaction):
 class CustomersPaymentMethods(PageParams):
     """Parameters of GET /v1/customers/{id}/payment_methods."""
 
+    allow_redisplay: AllowRedisplay | None = None
     type: PaymentMethodType | None = None
 
 

@@ -1,6 +1,6 @@
 """Operations on stored payment methods and tokens; the vault creates both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -60,8 +60,12 @@ class _PaymentMethods:
         if customer_id is not None:
             scoped.named_by_param("customer", customer_id, "customer")
             collection = attached_collection(customer_id)
-        page = scoped.list(KIND, collection, request.params, objects.payment_method, _URL)
-        return Reply(200, page)
+        elif request.params.allow_redisplay is not None:
+            raise RejectedError(
+                "`allow_redisplay` narrows the payment methods of one customer: send `customer`.",
+                param="allow_redisplay",
+            )
+        return Reply(200, _listed(scoped, collection, request.params, _URL))
 
     def list_of_customer(self, request: Request[CustomersPaymentMethods]) -> Reply:
         """Lists the payment methods of the customer in the path."""
@@ -69,8 +73,7 @@ class _PaymentMethods:
         customer = scoped.named_by_path("customer", request.path["customer"], param="customer")
         collection = attached_collection(customer.id)
         url = f"/v1/customers/{customer.id}/payment_methods"
-        render = objects.payment_method
-        return Reply(200, scoped.list(KIND, collection, request.params, render, url))
+        return Reply(200, _listed(scoped, collection, request.params, url))
 
     def retrieve(self, request: Request[NoParams]) -> Reply:
         """Returns a payment method."""
@@ -161,6 +164,22 @@ class _PaymentMethods:
         reply = Reply(200, objects.payment_method(writes[0].document))
         self._documents.commit(writes, request.answered(reply))
         return reply
+
+
+def _listed(
+    scoped: ScopedDocuments, collection: str, params: CustomersPaymentMethods, url: str
+) -> Mapping[str, Any]:
+    render, wanted = objects.payment_method, params.allow_redisplay
+    if wanted is None:
+        return scoped.list(KIND, collection, params, render, url)
+    return scoped.list_of(
+        KIND,
+        collection,
+        params,
+        render,
+        url,
+        keep=lambda method: method.data.get("allow_redisplay", "unspecified") == wanted,
+    )
 
 
 def _merged(stored: dict[str, Any] | None, sent: dict[str, Any] | None) -> dict[str, Any]:

@@ -4,10 +4,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
-from shared.domain.documents import Document, PageQuery, Scope
-from shared.domain.errors import NotFoundError, RejectedError
+from shared.domain.documents import LIMIT_MAX, Document, Page, PageQuery, Scope
+from shared.domain.errors import InvariantError, NotFoundError, RejectedError
 from shared.domain.ports import DocumentStore
 from shared.edge.fields import PageParams
 from shared.edge.lists import list_reply, page_query
@@ -27,6 +28,9 @@ NOUNS: Mapping[str, str] = {
     "token": "token",
     "webhook_endpoint": "webhook endpoint",
 }
+
+# Of LIMIT_MAX documents each.
+_READ_PAGES_MAX = 20
 
 _ID = re.compile(r"[0-9A-Za-z_]{1,255}")
 
@@ -100,6 +104,45 @@ class ScopedDocuments:
         page = self._documents.page(self._scope, collection, self.query(kind, params))
         data = [render(document) for document in self.in_order(page.ids)]
         return list_reply(url, data, has_more=page.has_more)
+
+    def list_of(
+        self,
+        kind: str,
+        collection: str,
+        params: PageParams,
+        render: Render,
+        url: str,
+        *,
+        keep: Callable[[Document], bool],
+    ) -> dict[str, Any]:
+        """Reads one page of those in a list that are asked for, and builds its answer.
+
+        Once it found one it reads a bounded part of the list: a cursor goes on behind that one.
+        """
+        query = replace(self.query(kind, params), limit=LIMIT_MAX)
+        is_backwards = query.before is not None
+        found: list[Document] = []
+        for read in count(1):
+            page = self._documents.page(self._scope, collection, query)
+            kept = [document for document in self.in_order(page.ids) if keep(document)]
+            found = kept + found if is_backwards else found + kept
+            is_enough = len(found) > params.limit or (found and read >= _READ_PAGES_MAX)
+            if is_enough or not page.has_more:
+                break
+            query = self._next(kind, query, page)
+        has_more = len(found) > params.limit or page.has_more
+        data = found[-params.limit :] if is_backwards else found[: params.limit]
+        return list_reply(url, [render(document) for document in data], has_more=has_more)
+
+    def _next(self, kind: str, query: PageQuery, page: Page) -> PageQuery:
+        """Returns the query of what a list holds beyond a page."""
+        if query.before is None:
+            return replace(query, after=page.end)
+        newest = page.ids[0]
+        created_ms = self.created_ms(kind, newest)
+        if created_ms is None:
+            raise InvariantError(f"{newest} is in a list and nowhere else")
+        return replace(query, before=(created_ms, newest))
 
     def query(self, kind: str, params: PageParams) -> PageQuery:
         """Turns list parameters into a query of this scope."""

@@ -10,6 +10,7 @@ from functions.api_customers.handler import build
 from shared.domain.cards import CardSummary
 from shared.domain.documents import DocumentWrite
 from shared.domain.idempotency import Claim
+from shared.edge import documents
 from tests.support.api import CARD, LIVE_KEY, OTHER_KEY, SECRET_KEY, Client
 
 NO_ADDRESS = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"))
@@ -457,6 +458,47 @@ def test_payment_method_that_is_detached_meanwhile_is_nobodys_default(
     is_kept = client.get("/v1/payment_methods/pm_1").body["customer"] is not None
     assert kept["default_payment_method"] == ("pm_1" if is_kept else None)
     assert is_kept is (is_first == "default")
+
+
+@pytest.mark.parametrize("pages_max", [1, 20])
+@pytest.mark.parametrize("cursor", ["starting_after", "ending_before"])
+def test_payment_methods_of_a_customer_are_narrowed_page_by_page(
+    client: Client, monkeypatch: pytest.MonkeyPatch, pages_max: int, cursor: str
+) -> None:
+    # given
+    monkeypatch.setattr(documents, "_READ_PAGES_MAX", pages_max)
+    monkeypatch.setattr(documents, "LIMIT_MAX", 10)
+    customer_id = create(client)
+    for number in range(25):
+        facts = {"allow_redisplay": "always"} if number in {0, 2, 12, 13, 14, 24} else {}
+        client.platform.put_payment_method(f"pm_{number}", **facts)
+        path = f"/v1/payment_methods/pm_{number}/attach"
+        assert client.post(path, {"customer": customer_id}).status == 200
+    narrowed: dict[str, Any] = {"customer": customer_id, "allow_redisplay": "always", "limit": 2}
+    by_path = f"/v1/customers/{customer_id}/payment_methods"
+    is_back = cursor == "ending_before"
+    # when
+    found: list[str] = []
+    beyond = "pm_1" if is_back else "pm_24"
+    while beyond:
+        page = client.get("/v1/payment_methods", **narrowed, **{cursor: beyond})
+        assert 0 < len(page.ids) <= 2
+        same = client.get(by_path, allow_redisplay="always", limit=2, **{cursor: beyond})
+        assert (same.ids, same.body["has_more"]) == (page.ids, page.body["has_more"])
+        found = [*page.ids, *found] if is_back else [*found, *page.ids]
+        beyond = (page.ids[0] if is_back else page.ids[-1]) if page.body["has_more"] else ""
+    # then
+    shown = ["pm_24", "pm_14", "pm_13", "pm_12", "pm_2"]
+    assert found == (shown if is_back else [*shown[1:], "pm_0"])
+    limited = client.get("/v1/payment_methods", customer=customer_id, allow_redisplay="limited")
+    assert (limited.ids, limited.body["has_more"]) == ([], False)
+    rest = {"allow_redisplay": "unspecified", "customer": customer_id}
+    assert client.get("/v1/payment_methods", **rest).ids[0] == "pm_23"
+
+
+def test_payment_methods_of_all_customers_are_not_narrowed(client: Client) -> None:
+    answer = client.get("/v1/payment_methods", allow_redisplay="always")
+    assert (answer.status, answer.error["param"]) == (400, "allow_redisplay")
 
 
 def test_detach_payment_method_is_no_longer_the_default(client: Client) -> None:
