@@ -1,4 +1,4 @@
-"""The published interface, fuzzed: one round with a fixed seed, a minute long; `make fuzz` goes on."""
+"""The published interface, fuzzed for a minute with a fixed seed; `make fuzz` takes ten."""
 
 import copy
 import logging
