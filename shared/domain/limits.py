@@ -13,11 +13,13 @@ from typing import Any, Self
 from shared.domain.documents import Scope
 
 HOUR_MS = 3_600_000
-# A refusal lasts no longer than this, however much too much was asked for.
+# A refusal lasts no longer than this, however much too much was asked for; of a slow bucket, no
+# longer than it takes for what ten environments let through at once to flow in again.
 DEBT_MAX_MS = 10_000
+_DEBT_MAX_CHUNKS = 10
 _SECOND_MS = 1_000
 # An environment asks the shared bucket once per so many requests: a twentieth of a second's worth.
-_CHUNKS_PER_BURST = 20
+_CHUNKS_PER_SECOND = 20
 _CHUNK_MIN, _CHUNK_MAX = 5, 50
 # Requests that were counted and not told of are forgotten after it.
 _MEMORY_MIN_MS = 60_000
@@ -75,7 +77,13 @@ class Bucket:
     @property
     def chunk(self) -> int:
         """After how many requests an environment tells of them."""
-        return min(_CHUNK_MAX, max(_CHUNK_MIN, self.burst // _CHUNKS_PER_BURST))
+        per_s = self.burst * _SECOND_MS // self.refill_ms
+        return min(_CHUNK_MAX, max(_CHUNK_MIN, per_s // _CHUNKS_PER_SECOND))
+
+    @property
+    def debt_max_ms(self) -> int:
+        """How far it can be overdrawn."""
+        return max(DEBT_MAX_MS, self.cost_ms(_DEBT_MAX_CHUNKS * self.chunk))
 
     @property
     def memory_ms(self) -> int:

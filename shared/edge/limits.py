@@ -8,7 +8,7 @@ a bucket is overdrawn refuses until it is not. See docs/adr/0010-rate-limits.md.
 from dataclasses import dataclass
 
 from shared.domain.errors import TransientError
-from shared.domain.limits import DEBT_MAX_MS, Asked, Bucket, Limits, Reason, buckets
+from shared.domain.limits import Asked, Bucket, Limits, Reason, buckets
 from shared.domain.ports import BucketStore, Clock
 from shared.observability import logger
 
@@ -77,7 +77,7 @@ class RateLimiter:
                 bucket.name,
                 bucket.cost_ms(told),
                 full_ms=now_ms - bucket.refill_ms,
-                ceiling_ms=now_ms + DEBT_MAX_MS,
+                ceiling_ms=now_ms + bucket.debt_max_ms,
             )
         except TransientError as error:
             # Requests are served without limits rather than not at all; an alarm counts the lines.
@@ -85,7 +85,7 @@ class RateLimiter:
             logger.warning("limits not enforced", limiter_failed=True, error=str(error))
             return
         if drained_ms > now_ms:
-            counted.refused_until_ms = min(drained_ms, now_ms + DEBT_MAX_MS)
+            counted.refused_until_ms = min(drained_ms, now_ms + bucket.debt_max_ms)
 
 
 class Unlimited:

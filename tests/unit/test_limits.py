@@ -239,6 +239,21 @@ def test_limiter_payment_changed_too_often_is_refused_alone() -> None:
     assert fleet.offer(1, limits, Asked(SCOPE, path, payment="pi_2"))[None] == 1
 
 
+@pytest.mark.parametrize("size", [1, 10])
+def test_limiter_payment_is_changed_no_more_often_than_its_limit_in_the_long_run(size: int) -> None:
+    # given: its burst is used up
+    fleet, limits = Fleet(size), Limits(100_000, 100_000)
+    asked = Asked(SCOPE, "POST /v1/payment_intents/{id}", payment="pi_1")
+    fleet.offer(2_000, limits, asked)
+    # when: four hours of a change a second
+    before = fleet.served
+    for _ in range(4 * 60 * 60):
+        fleet.clock.advance(1_000)
+        fleet.offer(1, limits, asked)
+    # then
+    assert fleet.served - before <= 4 * 1_000 + size * CHUNK
+
+
 def test_limiter_whose_store_fails_serves_and_leaves_it_alone_for_a_while() -> None:
     # given
     clock, store = MemoryClock(), BrokenStore()
