@@ -5,6 +5,7 @@ In card-data scope: it is the only step that opens the vault.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from shared import bootstrap, bootstrap_vault
@@ -53,6 +54,8 @@ def run(
     except UnknownOutcomeError:
         answer = None
 
+    tries = count()
+
     def decide(current: Payment) -> PaymentChange | None:
         # Another attempt, or one that is being undone: the answer comes too late.
         is_awaited = current.has_pending(OperationKind.AUTHORIZATION)
@@ -62,7 +65,7 @@ def run(
         if answer is None:
             return record_unknown(current, context)
         made = record_answer(current, answer, risk, sale=sale, context=context)
-        return saved(made, current, answer, documents, context)
+        return saved(made, current, answer, documents, context, next(tries))
 
     return _recorded(commit_latest(payments, payment, decide))
 

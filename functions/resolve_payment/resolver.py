@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 from shared.domain import authorization, cancellation, capture, increment, refund
 from shared.domain.changes import Context, PaymentChange
@@ -120,6 +121,7 @@ class Resolver:
         sale = payment.is_automatic and desk.has_sale
         operation = "sale" if sale else "authorization"
         answer = desk.find(idempotency_key(payment.latest_charge.id, operation))
+        tries = count()
 
         def decide(now: Payment) -> PaymentChange | None:
             if now.attempts != payment.attempts:
@@ -128,7 +130,7 @@ class Resolver:
                 return request_reversal(now, self._context())
             context = self._context()
             made = authorization.record_answer(now, answer, None, sale=sale, context=context)
-            return saved(made, now, answer, self.documents, context)
+            return saved(made, now, answer, self.documents, context, next(tries))
 
         return decide
 

@@ -1,5 +1,6 @@
 """Cards that are saved with the payment that they are charged for: setup_future_usage."""
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -211,4 +212,32 @@ def test_customer_who_is_deleted_while_a_card_is_saved_keeps_none(
     assert body["status"] == "succeeded"
     kept = world.call("GET", f"/v1/payment_methods/{method}", merchant=merchant).body
     assert kept["customer"] is None
+    world.check()
+
+
+@pytest.mark.parametrize("is_unknown", [True, False])
+def test_card_of_a_customer_who_changes_all_the_time_is_saved_and_paid(
+    world: World, merchant: Merchant, is_unknown: bool
+) -> None:
+    # given somebody who changes the customer whenever they were read
+    owner = customer(world, merchant)
+    commit, changes = world.payments.commit, count()
+
+    def change_first(change: PaymentChange) -> None:
+        if any(write.document.kind == "payment_method" for write in change.documents):
+            params = {"metadata": {"changes": next(changes)}}
+            world.call("POST", f"/v1/customers/{owner}", params, merchant=merchant)
+        commit(change)
+
+    world.payments.commit = change_first  # type: ignore[method-assign]
+    if is_unknown:
+        fail_provider(world, Operation.SALE, "after_effect", UnknownOutcomeError("silence"))
+    # when
+    intent = pay(world, merchant, owner).body
+    world.clock.advance(2 * MINUTE_MS)
+    world.sweep()
+    # then
+    after = world.call("GET", f"{PATH}/{intent['id']}", merchant=merchant).body
+    assert after["status"] == "succeeded"
+    assert saved_of(world, merchant, owner) == [intent["payment_method"]]
     world.check()
