@@ -23,6 +23,7 @@ from shared.edge.fields import (
     refusal,
 )
 from shared.edge.methods import PaymentMethodData
+from shared.edge.offers import ExcludedTypes
 from shared.edge.params import Params
 
 
@@ -171,6 +172,7 @@ class _Details(Params):
 
     allowed_payment_method_types: Items[Literal["card"]] | None = None
     description: Clearable[Text] = None
+    excluded_payment_method_types: Clearable[ExcludedTypes] = None
     metadata: Metadata = Field(default_factory=dict)
     receipt_email: Clearable[Email] = None
     setup_future_usage: Clearable[SetupFutureUsage] = None
@@ -218,6 +220,7 @@ class UpdatePaymentIntent(_Details):
     capture_method: CaptureMethod | None = None
     customer: ObjectId | None = None
     payment_method: Clearable[ObjectId] = None
+    payment_method_configuration: ObjectId | None = None
     payment_method_data: PaymentMethodData | None = None
     payment_method_options: PaymentMethodOptions | None = None
 
@@ -245,6 +248,7 @@ class ConfirmPaymentIntent(ClientParams, _Confirming):
     payment_method_types: Items[Literal["card"]] | None = None
     capture_method: CaptureMethod | None = None
     confirmation_token: ObjectId | None = None
+    excluded_payment_method_types: Clearable[ExcludedTypes] = None
     payment_method: ObjectId | None = None
     payment_method_data: PaymentMethodData | None = None
     payment_method_options: PaymentMethodOptions | None = None

@@ -7,6 +7,7 @@ from typing import Any
 from functions.api_payments.amount_details import NAME, amount_details, checked, line_items
 from functions.api_payments.clients import check_publishable, shipping_origin
 from functions.api_payments.models import (
+    AutomaticPaymentMethods,
     CancelPaymentIntent,
     CapturePaymentIntent,
     ConfirmPaymentIntent,
@@ -54,7 +55,7 @@ from shared.edge.card_options import merged, require_no_network
 from shared.edge.clients import RetrieveIntent, require_secret
 from shared.edge.fields import PageParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
-from shared.edge.offers import configuration_id, offer
+from shared.edge.offers import EXCLUDED, configuration_id, offer
 from shared.edge.payments import find_payment, pick_payment, rendered_page, source
 from shared.edge.search import SearchParams, search_reply
 from shared.wire import payments as wire
@@ -230,22 +231,12 @@ class PaymentIntents:
         method: PaymentMethodChoice | None,
     ) -> dict[str, Any]:
         params, sent = request.params, request.params.sent()
-        changes: dict[str, Any] = {}
-        for name, field in (("amount", "amount_minor"), ("currency", "currency")):
-            if sent.get(name) is not None:
-                changes[field] = sent[name]
-        for name in ("capture_method", "customer"):
-            if sent.get(name) is not None:
-                changes[name] = sent[name]
-        if "payment_method" in sent or method is not None:
-            changes["payment_method"] = method.id if method else None
-        require_no_network(sent, _NOUN)
-        options = merged(payment.card_options, sent)
-        if options != payment.card_options:
-            changes["card_options"] = options
-        if changes and (payment.status not in _EDITABLE or payment.pending is not None):
+        changes = _charged_otherwise(sent, payment, method)
+        offered = self._other_offer(request, payment)
+        is_fixed = payment.status not in _EDITABLE or payment.pending is not None
+        if is_fixed and (changes or offered):
             raise unexpected_state(payment, "update")
-        details = details_of(params)
+        details = details_of(params) | offered
         if "metadata" in sent:
             stored = payment.details.get("metadata") or {}
             details["metadata"] = merge_metadata(stored, params.metadata)
@@ -361,6 +352,17 @@ class PaymentIntents:
         named, automatic = params.payment_method_configuration, params.automatic_payment_methods
         return offer(request, self.documents, named, automatic)
 
+    def _other_offer(
+        self, request: Request[UpdatePaymentIntent], payment: Payment
+    ) -> dict[str, Any]:
+        """Returns the detail of the configuration that an update names, if it names one."""
+        named = request.params.payment_method_configuration
+        if named is None:
+            return {}
+        stored = payment.details.get("automatic_payment_methods")
+        automatic = AutomaticPaymentMethods(**stored) if stored else None
+        return {CONFIGURATION: offer(request, self.documents, named, automatic)}
+
     def _created_ms(self, payment_id: str, scope: Scope) -> int | None:
         payment = find_payment(self.payments, payment_id, scope)
         return payment.created_ms if payment else None
@@ -396,7 +398,12 @@ def _of_creation(params: CreatePaymentIntent, scope: Scope) -> Sequence[str | No
 
 
 def _of_update(params: UpdatePaymentIntent, _scope: Scope) -> Sequence[str | None]:
-    return params.customer, _unless_alias(params.payment_method), *tokens_of(params)
+    return (
+        params.customer,
+        _unless_alias(params.payment_method),
+        *tokens_of(params),
+        params.payment_method_configuration,
+    )
 
 
 def _of_confirmation(params: ConfirmPaymentIntent, scope: Scope) -> Sequence[str | None]:
@@ -441,6 +448,26 @@ def _created_data(
     return created_data(request, payment_id, method, params.capture_method, details, options)
 
 
+def _charged_otherwise(
+    sent: Mapping[str, Any], payment: Payment, method: PaymentMethodChoice | None
+) -> dict[str, Any]:
+    """Returns what an update changes of what is charged, to whom and how."""
+    changes: dict[str, Any] = {}
+    for name, field in (("amount", "amount_minor"), ("currency", "currency")):
+        if sent.get(name) is not None:
+            changes[field] = sent[name]
+    for name in ("capture_method", "customer"):
+        if sent.get(name) is not None:
+            changes[name] = sent[name]
+    if "payment_method" in sent or method is not None:
+        changes["payment_method"] = method.id if method else None
+    require_no_network(sent, _NOUN)
+    options = merged(payment.card_options, sent)
+    if options != payment.card_options:
+        changes["card_options"] = options
+    return changes
+
+
 def _parts(
     request: Request[UpdatePaymentIntent]
     | Request[ConfirmPaymentIntent]
@@ -464,6 +491,7 @@ def details_sent(params: ConfirmPaymentIntent) -> dict[str, Any]:
     sent = params.sent()
     names = (
         "allowed_payment_method_types",
+        EXCLUDED,
         "receipt_email",
         "setup_future_usage",
         "shipping",

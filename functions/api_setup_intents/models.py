@@ -17,6 +17,7 @@ from shared.edge.fields import (
     Text,
 )
 from shared.edge.methods import PaymentMethodData
+from shared.edge.offers import ExcludedTypes
 from shared.edge.params import Params
 
 Types = Annotated[Items[Literal["card"]], Field(min_length=1)]
@@ -41,6 +42,7 @@ class _Details(Params):
     allowed_payment_method_types: Clearable[Types] = None
     customer: ObjectId | None = None
     description: Clearable[Text] = None
+    excluded_payment_method_types: Clearable[ExcludedTypes] = None
     metadata: Metadata = Field(default_factory=dict)
     payment_method_options: SetupMethodOptions | None = None
     payment_method_types: Types | None = None
@@ -64,6 +66,7 @@ class UpdateSetupIntent(_Details):
     """POST /v1/setup_intents/{intent}."""
 
     payment_method: Clearable[ObjectId] = None
+    payment_method_configuration: ObjectId | None = None
     payment_method_data: PaymentMethodData | None = None
 
 

@@ -12,6 +12,7 @@ from functions.api_setup_intents.methods import (
     tokens_of,
 )
 from functions.api_setup_intents.models import (
+    AutomaticPaymentMethods,
     CancelSetupIntent,
     ConfirmSetupIntent,
     CreateSetupIntent,
@@ -34,13 +35,14 @@ from shared.edge.card_options import merged, require_no_network
 from shared.edge.clients import RetrieveIntent, require_secret
 from shared.edge.documents import ScopedDocuments, storable
 from shared.edge.fields import merge_metadata
-from shared.edge.offers import configuration_id, offer
+from shared.edge.offers import EXCLUDED, configuration_id, offer
 from shared.wire.errors import RequestError
 from shared.wire.setups import setup_intent
 
 _URL = "/v1/setup_intents"
 _NOUN = "SetupIntent"
 _ALLOWED = "allowed_payment_method_types"
+_SAID = (_ALLOWED, "description", EXCLUDED)
 # The parameters of a creation that mean something only where it confirms.
 _OF_CONFIRMATION = ("confirmation_token", "return_url")
 _OPEN = {
@@ -64,7 +66,7 @@ class SetupIntents:
         api.post(_URL, CreateSetupIntent, returns=INTENT, references=_of_creation)(self.create)
         api.list(_URL, ListSetupIntents, returns=INTENT)(self.list)
         api.get(one, RetrieveIntent, returns=INTENT, publishable=True)(self.retrieve)
-        api.post(one, UpdateSetupIntent, returns=INTENT, references=tokens_of)(self.update)
+        api.post(one, UpdateSetupIntent, returns=INTENT, references=_of_update)(self.update)
         api.post(
             one + "/confirm",
             ConfirmSetupIntent,
@@ -186,15 +188,15 @@ class SetupIntents:
         if params.customer is not None:
             self._require_customer(request, params.customer)
             data["customer"] = params.customer
-        data |= {name: sent[name] for name in (_ALLOWED, "description") if name in sent}
+        data |= {name: sent[name] for name in _SAID if name in sent}
         if "metadata" in sent:
             data["metadata"] = merge_metadata(data["metadata"], params.metadata)
-        other_options = _other_options(before, sent)
-        data |= other_options
+        while_open = self._while_open(request, before)
+        data |= while_open
         chosen = self.methods.chosen(request, before.id, before.data["usage"])
         is_other_card = names_method(params)
         is_too_late = params.customer and data["status"] == SetupStatus.PROCESSING
-        if is_other_card or other_options or is_too_late:
+        if is_other_card or while_open or is_too_late:
             _require_open(before, "update")
         given_up = self._given_up(request, before) if is_other_card else ()
         if is_other_card:
@@ -254,6 +256,16 @@ class SetupIntents:
             message, code="intent_invalid_state", setup_intent=setup_intent(intent), is_answer=True
         )
 
+    def _while_open(self, request: Request[UpdateSetupIntent], before: Document) -> dict[str, Any]:
+        """Returns what an update changes that may only change before the card is saved."""
+        changes = _other_options(before, request.params.sent())
+        named = request.params.payment_method_configuration
+        if named is not None:
+            stored = before.data.get("automatic_payment_methods")
+            automatic = AutomaticPaymentMethods(**stored) if stored else None
+            changes[CONFIGURATION] = offer(request, self.documents, named, automatic)
+        return changes
+
     def _named(self, request: Request[Any]) -> Document:
         scoped = ScopedDocuments(self.documents, request.scope)
         return scoped.named_by_path(INTENT, request.path["id"], param="intent")
@@ -298,6 +310,10 @@ def _of_creation(params: CreateSetupIntent, scope: Scope) -> Sequence[str | None
     return *tokens_of(params, scope), configuration_id(named, automatic, scope)
 
 
+def _of_update(params: UpdateSetupIntent, scope: Scope) -> Sequence[str | None]:
+    return *tokens_of(params, scope), params.payment_method_configuration
+
+
 def _created_data(
     request: Request[CreateSetupIntent], intent_id: str, chosen: Chosen | None
 ) -> dict[str, Any]:
@@ -311,6 +327,7 @@ def _created_data(
         "client_secret": f"{intent_id}_secret_{request.entropy.token(25)}",
         "customer": params.customer,
         "description": params.description,
+        EXCLUDED: params.excluded_payment_method_types,
         "last_error": None,
         "latest_attempt": None,
         "metadata": merge_metadata({}, params.metadata),

@@ -1,11 +1,14 @@
 """Which payment methods are offered for an intent, where the platform is to choose them."""
 
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from shared.domain.documents import Document, Scope
 from shared.domain.errors import RejectedError
 from shared.domain.method_configurations import (
     KIND,
+    METHODS,
     OFFERED,
     default_configuration,
     default_id,
@@ -14,9 +17,33 @@ from shared.domain.method_configurations import (
 from shared.domain.ports import DocumentStore
 from shared.edge.api import Request
 from shared.edge.documents import NOUNS
+from shared.edge.fields import Items, refusal
 from shared.edge.methods import require_one
 from shared.edge.params import Params
 from shared.wire.errors import missing_reference
+
+EXCLUDED = "excluded_payment_method_types"
+
+# What is a wallet or a brand of cards goes where cards go.
+_OF_CARDS = frozenset({"apple_pay", "cartes_bancaires", "google_pay", "jcb", "link"})
+_EXCLUDABLE = tuple(name for name in METHODS if name not in _OF_CARDS)
+
+
+def _excluded(name: str) -> str:
+    if name not in _EXCLUDABLE:
+        raise refusal(f"Invalid {EXCLUDED}: must be one of {', '.join(_EXCLUDABLE)}")
+    if name in OFFERED:
+        raise refusal(f"`{name}` cannot be excluded: it is all that this platform has.")
+    return name
+
+
+_Excluded = Annotated[
+    str,
+    AfterValidator(_excluded),
+    WithJsonSchema({"type": "string", "enum": list(_EXCLUDABLE)}),
+]
+# The payment methods that an intent is not to be used with: none of them is offered anyway.
+ExcludedTypes = Annotated[Items[_Excluded], Field(max_length=len(_EXCLUDABLE))]
 
 
 class Automatic(Protocol):

@@ -66,7 +66,7 @@ def payment_intent(payment: Payment) -> Json:
         "customer": payment.customer,
         "customer_account": None,
         "description": details.get("description"),
-        "excluded_payment_method_types": None,
+        "excluded_payment_method_types": details.get("excluded_payment_method_types"),
         "hooks": None,
         "last_payment_error": _last_payment_error(payment),
         "latest_charge": payment.charges[-1].id if payment.charges else None,

@@ -38,7 +38,7 @@ def setup_intent(document: Document) -> Json:
         "customer": data["customer"],
         "customer_account": None,
         "description": data.get("description"),
-        "excluded_payment_method_types": None,
+        "excluded_payment_method_types": data.get("excluded_payment_method_types"),
         "flow_directions": None,
         "last_setup_error": _last_error(document),
         "latest_attempt": data.get("latest_attempt"),

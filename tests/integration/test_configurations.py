@@ -13,6 +13,7 @@ from tests.support.shapes import fields_of
 from tests.support.world import Answer, Merchant, World
 
 PATH, PAYMENTS = "/v1/payment_method_configurations", "/v1/payment_intents"
+SETUPS, EXCLUDED = "/v1/setup_intents", "excluded_payment_method_types"
 AUTOMATIC: Any = {"automatic_payment_methods": {"enabled": "true"}}
 OFF, ON = (
     {"display_preference": {"preference": "off"}},
@@ -288,6 +289,90 @@ def test_configuration_that_is_not_the_merchants_or_not_active_offers_nothing(
         answer = ask(world, merchant, payment_method_configuration=name)
         found = (answer.status, answer.body["error"]["param"])
         assert found == (400, "payment_method_configuration"), name
+
+
+@pytest.mark.parametrize("kind", [PAYMENTS, SETUPS])
+def test_intent_is_given_another_configuration_while_it_is_open(
+    world: World, merchant: Merchant, kind: str
+) -> None:
+    # given
+    named, ended = post(world, merchant)["id"], post(world, merchant)["id"]
+    post(world, merchant, f"{PATH}/{ended}", active="false")
+    order = {"amount": 2000, "currency": "usd"} if kind == PAYMENTS else {}
+    order |= {"payment_method": "pm_card_visa", **AUTOMATIC}
+    path = f"{kind}/{world.post(merchant, kind, **order)['id']}"
+    wanted = {"payment_method_configuration": named}
+    # when
+    updated = world.post(merchant, path, **wanted)
+    refused = [
+        world.call("POST", path, {"payment_method_configuration": name, **more}, merchant=merchant)
+        for name, more in ((ended, {}), ("pmc_9", {}), (named, {"payment_method_types": ["card"]}))
+    ]
+    world.post(merchant, f"{path}/confirm")
+    late = world.call("POST", path, wanted, merchant=merchant)
+    # then
+    details = {"id": named, "parent": None}
+    assert updated["payment_method_configuration_details"] == details
+    assert [answer.status for answer in refused] == [400] * 3
+    read = world.call("GET", path, merchant=merchant).body
+    assert read["payment_method_configuration_details"] == details
+    assert late.body["error"]["code"].endswith("_unexpected_state")
+
+
+def test_configuration_is_not_for_an_intent_whose_methods_are_named(
+    world: World, merchant: Merchant
+) -> None:
+    # given
+    named = post(world, merchant)["id"]
+    by_hand = {"automatic_payment_methods": {"enabled": "false"}}
+    for kind, order in ((PAYMENTS, {"amount": 2000, "currency": "usd"}), (SETUPS, {})):
+        intent = world.post(merchant, kind, **order, **by_hand)["id"]
+        # when
+        wanted = {"payment_method_configuration": named}
+        answer = world.call("POST", f"{kind}/{intent}", wanted, merchant=merchant)
+        # then
+        assert answer.body["error"]["param"] == "payment_method_configuration"
+
+
+@pytest.mark.parametrize("kind", [PAYMENTS, SETUPS])
+def test_excluded_methods_are_told_and_unset(world: World, merchant: Merchant, kind: str) -> None:
+    # given
+    order = {"amount": 2000, "currency": "usd"} if kind == PAYMENTS else {}
+    # when
+    made = world.post(merchant, kind, **order, **{EXCLUDED: ["klarna", "affirm"]})
+    path = f"{kind}/{made['id']}"
+    told = [
+        body[EXCLUDED]
+        for body in (
+            made,
+            world.post(merchant, path, description="another"),
+            world.post(merchant, path, **{EXCLUDED: ["zip"]}),
+            world.post(merchant, path, **{EXCLUDED: ""}),
+        )
+    ]
+    # then
+    assert told == [["klarna", "affirm"], ["klarna", "affirm"], ["zip"], None]
+
+
+@pytest.mark.parametrize("name", ["card", "link", "another"])
+@pytest.mark.parametrize("kind", [PAYMENTS, SETUPS])
+def test_method_that_cannot_be_excluded_is_refused(
+    world: World, merchant: Merchant, kind: str, name: str
+) -> None:
+    order = {"amount": 2000, "currency": "usd"} if kind == PAYMENTS else {}
+    params = {**order, EXCLUDED: ["klarna", name]}
+    answer = world.call("POST", kind, params, merchant=merchant)
+    assert (answer.status, answer.body["error"]["param"]) == (400, f"{EXCLUDED}[1]")
+
+
+def test_methods_are_excluded_with_a_confirmation(world: World, merchant: Merchant) -> None:
+    # given
+    intent = ask(world, merchant, payment_method="pm_card_visa").body["id"]
+    # when
+    paid = world.post(merchant, f"{PAYMENTS}/{intent}/confirm", **{EXCLUDED: ["zip"]})
+    # then
+    assert (paid["status"], paid[EXCLUDED]) == ("succeeded", ["zip"])
+    world.check()
 
 
 def test_payment_that_died_goes_on_though_nothing_is_offered_any_more(
