@@ -55,7 +55,7 @@ class Refunds:
             "metadata": merge_metadata({}, request.params.metadata),
         }
         if payment.refund(created_id) is None:
-            check_refund(payment, request.params.amount)
+            _check(request.params, payment)
             require_room(payment.to_dict(), order, bytes_max=REFUND_BYTES_MAX)
 
         def answer(after: Payment) -> Reply:
@@ -159,3 +159,13 @@ class Refunds:
         if payment_intent is not None:
             return find_payment(self.payments, payment_intent, scope)
         return find_owner(self.payments, charge or "", scope)
+
+
+def _check(params: CreateRefund, payment: Payment) -> None:
+    """Refuses a refund that could not be made, by the parameter that the request has."""
+    try:
+        check_refund(payment, params.amount)
+    except RejectedError as error:
+        if error.param == "payment_intent" and params.payment_intent is None:
+            raise RejectedError(error.message, code=error.code, param="charge") from error
+        raise

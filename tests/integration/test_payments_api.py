@@ -698,6 +698,8 @@ def test_refund_of_an_uncaptured_payment_is_refused(world: World, merchant: Merc
     # then
     answer = refund(world, merchant, payment_intent=held["id"])
     expect_error(answer, 400, "charge_not_refundable", "payment_intent")
+    answer = refund(world, merchant, charge=held["latest_charge"])
+    expect_error(answer, 400, "charge_not_refundable", "charge")
     answer = refund(world, merchant, payment_intent=fresh["id"])
     expect_error(answer, 400, "payment_intent_unexpected_state", "payment_intent")
     assert state_of(world) == before
