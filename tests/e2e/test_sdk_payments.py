@@ -252,6 +252,27 @@ def test_payment_that_needs_authentication_waits_for_it(client: stripe.StripeCli
     assert client.v1.payment_intents.cancel(payment.id).status == "canceled"
 
 
+def test_payment_whose_card_is_to_be_authenticated_waits_until_that_is_taken_back(
+    client: stripe.StripeClient,
+) -> None:
+    # given
+    wanted: Any = {"card": {"request_three_d_secure": "any", "capture_method": "manual"}}
+    card = "pm_card_threeDSecureOptional"
+    payment = pay(client, payment_method=card, payment_method_options=wanted)
+    assert payment.status == "requires_action"
+    # when
+    held = client.v1.payment_intents.confirm(
+        payment.id, {"payment_method_options": {"card": {"request_three_d_secure": "automatic"}}}
+    )
+    # then
+    assert (held.status, held.capture_method) == ("requires_capture", "automatic_async")
+    assert held.payment_method_options is not None
+    options = held.payment_method_options.card
+    assert options is not None
+    assert (options.request_three_d_secure, options.capture_method) == ("automatic", "manual")
+    assert client.v1.payment_intents.cancel(payment.id).status == "canceled"
+
+
 def test_refunds_in_parts_give_back_what_was_paid_and_no_more(client: stripe.StripeClient) -> None:
     # given
     payment = pay(client)

@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.errors import UnknownOutcomeError
 from shared.domain.idempotency import LEASE_MS
-from shared.domain.payment import rebuild
+from shared.domain.payment import Payment, rebuild
 from shared.domain.resolution import MINUTE_MS
 from shared.domain.sandbox_network import Operation
 from tests.support.faults import fail_provider
@@ -115,6 +115,14 @@ def test_options_are_stored_merged_and_unset(world: World, merchant: Merchant) -
     assert card_options(empty) == {}
     assert rebuild(world.payments.events(intent)) == world.load(intent)
     world.check()
+
+
+def test_payment_that_was_stored_before_there_were_options_is_read(
+    world: World, merchant: Merchant
+) -> None:
+    payment = world.load(world.pay(merchant).body["id"])
+    stored = {name: value for name, value in payment.to_dict().items() if name != "card_options"}
+    assert Payment.of(stored) == payment
 
 
 def test_options_as_they_are_change_nothing(world: World, merchant: Merchant) -> None:

@@ -66,7 +66,8 @@ class Shop:
         for amount in (300, 400):
             order = {"payment_intent": paid, "amount": amount}
             world.call("POST", "/v1/refunds", order, merchant=merchant)
-        world.pay(merchant, capture_method="manual")
+        by_hand: Any = {"card": {"capture_method": "manual"}}
+        world.pay(merchant, payment_method_options=by_hand)
         held = world.pay(merchant, capture_method="manual").body["id"]
         path = f"/v1/payment_intents/{held}/capture"
         world.call("POST", path, {"amount_to_capture": 500}, merchant=merchant)
