@@ -12,7 +12,13 @@ from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import RejectedError
 from shared.domain.events import EventType
 from shared.domain.ids import ATTEMPTS_MAX, charge_id
-from shared.domain.payment import OperationKind, Payment, PaymentStatus, unexpected_state
+from shared.domain.payment import (
+    OperationKind,
+    Payment,
+    PaymentStatus,
+    future_usage,
+    unexpected_state,
+)
 from shared.domain.ports import PaymentStore
 from shared.domain.providers import ProviderAnswer, ProviderStatus
 from shared.domain.resolution import DAY_MS, first_due_ms
@@ -84,7 +90,8 @@ def _check_presence(work: Work, before: Payment | None) -> None:
     """
     said = work.order["create"] or work.order["update"] or {}
     details = {**(before.details if before else {}), **said.get("details", {})}
-    if work.order["off_session"] and details.get("setup_future_usage") is not None:
+    options = said.get("card_options", before.card_options if before else {})
+    if work.order["off_session"] and future_usage(options, details) is not None:
         raise RejectedError(
             "You cannot confirm with `off_session=true` when `setup_future_usage` is also set on"
             " the PaymentIntent. The customer needs to be on-session to perform the steps which may"

@@ -273,8 +273,7 @@ class Payment:
     @property
     def future_usage(self) -> str | None:
         """What the card is to be saved for; None where it is not."""
-        usage = self.card_options.get(_FUTURE_USAGE, self.details.get(_FUTURE_USAGE))
-        return None if usage == "none" else usage
+        return future_usage(self.card_options, self.details)
 
     @property
     def wants_authentication(self) -> bool:
@@ -342,6 +341,12 @@ class Payment:
                 "pending": _pending_of(pending) if pending else None,
             }
         )
+
+
+def future_usage(options: Mapping[str, Any], details: Mapping[str, Any]) -> str | None:
+    """Returns what a card is to be saved for, by what is said of cards before all else."""
+    usage: str | None = options.get(_FUTURE_USAGE, details.get(_FUTURE_USAGE))
+    return None if usage == "none" else usage
 
 
 def _pending_of(data: Mapping[str, Any]) -> PendingOperation:

@@ -1671,13 +1671,17 @@ def test_create_with_what_concerns_a_confirmation_without_one_is_refused(
 
 
 @pytest.mark.parametrize("moment", ["create", "before", "confirm"])
+@pytest.mark.parametrize("of_cards", [True, False])
 def test_card_is_not_saved_without_its_holder(
-    world: World, merchant: Merchant, moment: str
+    world: World, merchant: Merchant, moment: str, of_cards: bool
 ) -> None:
     # given
     owner = world.post(merchant, "/v1/customers")["id"]
     order = {"amount": 100, "currency": "usd", "customer": owner, "payment_method": "pm_card_visa"}
-    wish, absent = {"setup_future_usage": "off_session"}, {"off_session": "true"}
+    wish: dict[str, Any] = {"setup_future_usage": "off_session"}
+    if of_cards:
+        wish = {"payment_method_options": {"card": wish}}
+    absent = {"off_session": "true"}
     path, params = PAYMENTS, {**order, **wish, **absent, "confirm": "true"}
     if moment != "create":
         early, late = (wish, {}) if moment == "before" else ({}, wish)
@@ -1690,6 +1694,17 @@ def test_card_is_not_saved_without_its_holder(
     assert (answer.status, error["param"]) == (400, "off_session")
     assert "`setup_future_usage`" in error["message"]
     assert not world.provider.effects()
+
+
+def test_card_that_is_not_to_be_saved_is_paid_without_its_holder(
+    world: World, merchant: Merchant
+) -> None:
+    options = {"card": {"setup_future_usage": "none"}}
+    wish: dict[str, Any] = {
+        "setup_future_usage": "off_session",
+        "payment_method_options": options,
+    }
+    assert world.pay(merchant, off_session="true", **wish).body["status"] == "succeeded"
 
 
 @pytest.mark.parametrize(
