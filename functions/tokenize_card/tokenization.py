@@ -22,13 +22,15 @@ from shared.domain.ports import DocumentStore
 from shared.domain.sandbox_cards import SandboxCard
 from shared.domain.vault import CardSealer
 from shared.edge.api import Reply, Request
-from shared.edge.documents import ScopedDocuments
+from shared.edge.documents import ScopedDocuments, storable
 from shared.edge.fields import merge_metadata
 from shared.edge.methods import billing_details_of, filled_in
 from shared.wire import objects
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _TOKEN_PARAM = "card[token]"
+# More than what is known of a card.
+_SUMMARY_BYTES_MAX = 2 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,20 @@ class Tokenizer:
         """Makes a payment method of a card, or of a token that stands for one."""
         params = request.params
         metadata = merge_metadata({}, params.metadata)
-        source = self._source(request)
         details = billing_details_of(params.billing_details)
-        data = {
+        told = {
             "type": "card",
-            "card": asdict(source.card),
-            "billing_details": filled_in(details, source.billing_details),
             "customer": None,
             "metadata": metadata,
             "allow_redisplay": params.allow_redisplay,
+        }
+        # Refused before the card is sealed, which would stay without anything that names it.
+        storable({**told, "billing_details": details}, spare_bytes=_SUMMARY_BYTES_MAX)
+        source = self._source(request)
+        data = {
+            **told,
+            "card": asdict(source.card),
+            "billing_details": filled_in(details, source.billing_details),
         }
         method = request.document(request.new_id("pm"), "payment_method", data)
         listed = ListEntry("payment_method", method.created_ms, method.id)
@@ -91,11 +98,12 @@ class Tokenizer:
     def create_token(self, request: Request[CreateToken]) -> Reply:
         """Makes a token of a card, which can be used once."""
         card = request.params.card
+        holder = storable(_holder(card), spare_bytes=_SUMMARY_BYTES_MAX)
         data = {
             "type": "card",
             "card": asdict(self._tokenized(request, card)),
             "card_id": request.new_id("card"),
-            "billing_details": _holder(card),
+            "billing_details": holder,
             "used": False,
         }
         token = request.document(request.new_id("tok"), "token", data)

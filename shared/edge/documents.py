@@ -50,12 +50,13 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def storable(data: Mapping[str, Any]) -> Mapping[str, Any]:
+def storable(data: Mapping[str, Any], *, spare_bytes: int = 0) -> Mapping[str, Any]:
     """Returns a document's data that a merchant fills.
 
+    Args: spare_bytes: for what is added to it later.
     Raises: RejectedError when it is more than can be stored, recorded and announced.
     """
-    size = len(json.dumps(data))
+    size = len(json.dumps(data)) + spare_bytes
     if size > DATA_BYTES_MAX:
         raise RejectedError(
             f"The object's metadata and other texts are {size} bytes as JSON with this request; at"

@@ -22,6 +22,7 @@ from shared.adapters.vault_kms import KmsCardSealer, KmsVault
 from shared.adapters.verification_queue import SqsVerificationDeletions
 from shared.domain import idempotency
 from shared.domain.errors import TransientError
+from shared.edge import documents
 from shared.edge.params import canonical, decode
 from shared.observability import logger as platform_logger
 from tests.support.aws import REGION, create_table, create_vault_keys, create_vault_tables
@@ -168,6 +169,22 @@ def test_same_key_again_replays_the_first_answer(subject: Subject) -> None:
     assert again.headers["Idempotent-Replayed"] == "true"
     assert (len(subject.rows("vault")), len(subject.rows("verifications"))) == (1, 1)
     assert subject.messages() == 1
+
+
+@pytest.mark.parametrize("spare_bytes", [0, 300])
+@pytest.mark.parametrize("is_token", [False, True])
+def test_card_whose_texts_cannot_be_stored_is_not_sealed(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, is_token: bool, spare_bytes: int
+) -> None:
+    # given: texts that are too long, or would be with what is known of the card
+    text = "x" * 500
+    monkeypatch.setattr(documents, "DATA_BYTES_MAX", len(text) + spare_bytes)
+    form = {**CARD, "card[name]": text} if is_token else {**METHOD, "metadata[order]": text}
+    # when
+    answer = subject.post("/v1/tokens" if is_token else "/v1/payment_methods", form)
+    # then
+    assert (answer.status, answer.error["code"]) == (400, "details_too_large")
+    assert (subject.rows("vault"), subject.rows("verifications")) == ([], [])
 
 
 def test_retry_after_a_crash_before_the_commit_finds_the_sealed_card(
