@@ -48,12 +48,13 @@ def run(state: Mapping[str, Any], payments: PaymentStore, clock: Clock) -> dict[
 
 def _reserve_payment(work: Work, payments: PaymentStore, clock: Clock) -> dict[str, Any]:
     before = Payment.of(work.order["before"]) if work.order["before"] else None
-    if before is not None and is_same_request(before, work):
-        return _resumed(before, work, payments, clock)
-    change = reserve(work, before, clock.now_ms())
     try:
+        if before is not None and is_same_request(before, work):
+            return _resumed(before, work, payments, clock)
+        change = reserve(work, before, clock.now_ms())
         payments.commit(change)
     except KeyInUseError:
+        # The key may have been claimed by this very run, when its step comes twice.
         current = written_by_this_run(payments, work)
         if current is None:
             raise

@@ -20,7 +20,14 @@ from shared.domain.payment import Payment, PaymentStatus
 from shared.domain.resolution import MINUTE_MS, SWEEP_AFTER_MS
 from shared.domain.sandbox_network import Command, Operation, operation_of
 from tests.support.documents import audited
-from tests.support.faults import CrashError, State, crash_before, fail_provider, on_provider
+from tests.support.faults import (
+    CrashError,
+    State,
+    crash_before,
+    deliver_twice,
+    fail_provider,
+    on_provider,
+)
 from tests.support.machine_world import MachineWorld
 from tests.support.world import CARD, Answer, Merchant, World
 
@@ -374,6 +381,24 @@ def test_retries_at_once_after_the_lease_are_resumed_once(world: World, merchant
     assert (answer.status, answer.body["status"]) == (200, "succeeded")
     assert [twin.status for twin in twins] == [409]
     assert twins[0].body["error"]["code"] == "idempotency_key_in_use"
+    world.check()
+
+
+def test_retry_of_a_confirmation_whose_first_step_comes_twice_is_carried_out(
+    world: World, merchant: Merchant
+) -> None:
+    # given: a confirmation that died, and whose lease is over
+    payment_id = unconfirmed(world, merchant)
+    crash_before(world, "authorize_payment")
+    crash_before(world, "void_authorization")
+    confirm(world, merchant, payment_id, "pm_card_visa", KEY)
+    deliver_twice(world, "reserve_funds")
+    # when
+    answer = retry_after_lease(
+        world, lambda: confirm(world, merchant, payment_id, "pm_card_visa", KEY)
+    )
+    # then
+    assert (answer.status, answer.body["status"]) == (200, "succeeded")
     world.check()
 
 
