@@ -1,6 +1,7 @@
 """What the DynamoDB adapters share: clients, item text, transactions and their refusals."""
 
 import json
+import lzma
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,9 @@ _BATCH_READ_MAX = 100
 _BATCH_TRIES_MAX = 8
 # A payment waits for it: a burst is over within that time, or the table is too small.
 THROTTLED_WAITS_S = (0.02, 0.05, 0.1)
+_PLAIN_BODY_BYTES_MAX = 100_000
+# The least that looks back a megabyte: an object has up to 64 KB, and comes again after others.
+_PRESET = 1
 _CONFLICT_WAITS_S = (0.005, 0.01, 0.02, 0.04, 0.08)
 _RETRYABLE_REASONS = {"ThrottlingError", "ProvisionedThroughputExceeded"}
 _REFUSED = "ConditionalCheckFailed"
@@ -159,8 +163,24 @@ def claim_item(claim: Claim) -> dict[str, Any]:
     }
     if claim.answer is not None:
         item["answer_status"] = {"N": str(claim.answer.status)}
-        item["answer_body"] = {"S": claim.answer.body}
+        item["answer_body"] = body_value(claim.answer.body)
     return item
+
+
+def body_value(body: str) -> dict[str, Any]:
+    """Writes an answer's body, packed where it is long: an item holds 400 KB.
+
+    What makes an answer long are objects that it shows many times, expanded.
+    """
+    text = body.encode()
+    if len(text) <= _PLAIN_BODY_BYTES_MAX:
+        return {"S": body}
+    return {"B": lzma.compress(text, preset=_PRESET)}
+
+
+def body_of(value: Mapping[str, Any]) -> str:
+    """Reads what `body_value` wrote."""
+    return str(value["S"]) if "S" in value else lzma.decompress(value["B"]).decode()
 
 
 def document_item(document: Document) -> dict[str, Any]:

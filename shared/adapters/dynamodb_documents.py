@@ -241,7 +241,7 @@ class DynamoIdempotencyStore:
             " AND attribute_not_exists(answer_status)",
             ExpressionAttributeValues={
                 ":status": {"N": str(answer.status)},
-                ":body": {"S": answer.body},
+                ":body": dynamodb.body_value(answer.body),
                 ":fingerprint": {"S": claim.fingerprint},
             },
         )
@@ -250,7 +250,7 @@ class DynamoIdempotencyStore:
 def _claim(item: Mapping[str, Any]) -> Claim:
     answer = None
     if "answer_status" in item:
-        answer = Answer(int(item["answer_status"]["N"]), item["answer_body"]["S"])
+        answer = Answer(int(item["answer_status"]["N"]), dynamodb.body_of(item["answer_body"]))
     return Claim(
         key_hash=item["pk"]["S"],
         fingerprint=item["fingerprint"]["S"],

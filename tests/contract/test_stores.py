@@ -1,5 +1,8 @@
 """What every store does; run on the DynamoDB adapters and on their twins in memory."""
 
+import json
+import random
+import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
@@ -655,6 +658,26 @@ def test_answer_is_stored_once(stores: Stores) -> None:
     # then
     found = stores.idempotency.find("key-1").claim
     assert found == replace(asked, answer=ANSWER)
+
+
+def long_answer() -> Answer:
+    """Returns one that shows a customer of nearly 50 KB many times, as expansions do."""
+    noise = random.Random(20261123)  # noqa: S311 - repeats
+    customer = {f"key_{n}": "".join(noise.choices(string.printable, k=500)) for n in range(80)}
+    return Answer(200, json.dumps([customer] * 14))
+
+
+def test_answer_longer_than_an_item_is_read_back_word_for_word(stores: Stores) -> None:
+    # given
+    answer = long_answer()
+    assert len(answer.body) > 500_000
+    commit_with(stores, asked := claim(stores))
+    # when
+    stores.idempotency.answer(asked, answer)
+    stores.idempotency.keep(kept := replace(asked, key_hash="key-2", answer=answer))
+    # then
+    assert stores.idempotency.find("key-1").claim == replace(asked, answer=answer)
+    assert stores.idempotency.find("key-2").claim == kept
 
 
 def test_answer_of_another_request_or_an_absent_claim_changes_nothing(stores: Stores) -> None:
