@@ -44,7 +44,7 @@ class UpdateCustomer(Params):
     description: Clearable[Text] = None
     email: Clearable[Email] = None
     individual_name: Clearable[Annotated[Text, Field(max_length=150)]] = None
-    invoice_prefix: Annotated[str, Field(pattern=r"^[A-Z0-9]{3,12}$")] | None = None
+    invoice_prefix: Annotated[str, Field(pattern=r"^[A-Z0-9]{1,12}$")] | None = None
     invoice_settings: InvoiceSettings = InvoiceSettings()
     metadata: Metadata = Field(default_factory=dict)
     name: Clearable[Annotated[Text, Field(max_length=256)]] = None

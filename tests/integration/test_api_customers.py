@@ -99,6 +99,17 @@ def test_create_customer_returns_every_field(client: Client) -> None:
     assert client.get(f"/v1/customers/{answer.body['id']}").body == answer.body
 
 
+@pytest.mark.parametrize(
+    ("prefix", "status"), [("A", 200), ("A1" * 6, 200), ("A" * 13, 400), ("a", 400)]
+)
+def test_invoice_prefix_has_one_to_twelve_capitals_and_digits(
+    client: Client, prefix: str, status: int
+) -> None:
+    answer = client.post("/v1/customers", {"invoice_prefix": prefix})
+    assert answer.status == status
+    assert answer.body.get("invoice_prefix") == (prefix if status == 200 else None)
+
+
 def test_create_customer_repeated_key_creates_one(client: Client) -> None:
     first = client.post("/v1/customers", {"name": "A"}, idempotency_key="k")
     second = client.post("/v1/customers", {"name": "A"}, idempotency_key="k")
