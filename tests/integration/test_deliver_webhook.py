@@ -707,6 +707,23 @@ def test_sender_reads_no_more_of_an_answer_than_its_bound() -> None:
         assert UrllibWebhookSender(allow_loopback=True).post(url, b"{}", {}) == 200
 
 
+def test_sender_unpacks_no_answer() -> None:
+    # given: what nobody asked to be packed, and what could be unpacked into gigabytes
+    headers = {"content-encoding": "gzip, gzip"}
+    with serve(lambda _: Reply(200, b"no gzip", headers)) as url:
+        assert UrllibWebhookSender(allow_loopback=True).post(url, b"{}", {}) == 200
+
+
+def test_sender_reports_a_chunk_of_negative_length() -> None:
+    headers = {"transfer-encoding": "chunked"}
+    with (
+        serve(lambda _: Reply(200, b"-5\r\n", headers)) as url,
+        pytest.raises(TransientError) as error,
+    ):
+        UrllibWebhookSender(allow_loopback=True).post(url, b"{}", {})
+    assert error.value.code == "protocol"
+
+
 def test_sender_gives_up_on_an_endpoint_that_answers_byte_by_byte() -> None:
     with dripping_server() as port, pytest.raises(TransientError) as error:
         sender = UrllibWebhookSender(allow_loopback=True, exchange_timeout_s=0.3)
