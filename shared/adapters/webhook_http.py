@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -17,10 +18,10 @@ from shared.adapters.http import BodyTooLargeError, read_bounded
 from shared.domain.errors import RejectedError, TransientError
 from shared.domain.webhooks import is_public
 
+LOOKUP_TIMEOUT_S = 2.0
 CONNECT_TIMEOUT_S = 2.0
-READ_TIMEOUT_S = 8.0
-# From the first byte to the last one, however slowly the endpoint takes and gives them.
-EXCHANGE_TIMEOUT_S = 8.0
+# From the lookup to the last byte, however slowly the endpoint takes and gives them.
+EXCHANGE_TIMEOUT_S = 10.0
 RESPONSE_BYTES_MAX = 64 * 1024
 
 Address = IPv4Address | IPv6Address
@@ -55,7 +56,8 @@ class UrllibWebhookSender:
     connected to: a second resolution could give another (DNS rebinding).
 
     Args: allow_loopback: true on a developer's machine only. resolve: replaceable by tests.
-    exchange_timeout_s: for the request and its answer, from the connection on.
+    lookup_timeout_s: for the name. exchange_timeout_s: for all of it: the name, the connection, the
+    request and its answer.
     """
 
     def __init__(
@@ -63,50 +65,83 @@ class UrllibWebhookSender:
         *,
         allow_loopback: bool = False,
         resolve: Resolve = resolve,
+        lookup_timeout_s: float = LOOKUP_TIMEOUT_S,
         exchange_timeout_s: float = EXCHANGE_TIMEOUT_S,
     ) -> None:
         self._allow_loopback = allow_loopback
         self._resolve = resolve
+        self._lookup_timeout_s = lookup_timeout_s
         self._exchange_timeout_s = exchange_timeout_s
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """Posts once; redirects are answers, not directions."""
         target, port = _parsed(url)
-        address = self._checked_address(str(target.hostname), port)
-        query = f"?{target.query}" if target.query else ""
         deadline = _Deadline(self._exchange_timeout_s)
-        try:
-            with deadline.kept(), _pool(target, address, port, deadline) as pool:
-                response = pool.urlopen(
-                    "POST",
-                    f"{target.path or '/'}{query}",
-                    body=body,
-                    headers={**headers, "Host": target.netloc},
-                    retries=False,
-                    redirect=False,
-                    preload_content=False,
-                )
-                # The status is the answer; reading its text ends the exchange in order.
-                with suppress(BodyTooLargeError):
-                    read_bounded(response, RESPONSE_BYTES_MAX)
-        except HTTPError as error:
-            kind = next((kind for sort, kind in _KINDS if isinstance(error, sort)), "protocol")
-            code = "timeout" if deadline.is_over else kind
-            message = f"The endpoint did not answer: {type(error).__name__}"
-            raise TransientError(message, code=code) from error
+        with deadline.kept():
+            address = self._checked_address(str(target.hostname), port)
+            try:
+                status = self._exchange(target, address, port, body, headers, deadline)
+            except HTTPError as error:
+                kind = next((kind for sort, kind in _KINDS if isinstance(error, sort)), "protocol")
+                code = "timeout" if deadline.is_over else kind
+                message = f"The endpoint did not answer: {type(error).__name__}"
+                raise TransientError(message, code=code) from error
         if deadline.is_over:
             # What was read until then may look like an answer.
             raise TransientError("The endpoint did not answer in time.", code="timeout")
+        return status
+
+    def _exchange(
+        self,
+        target: SplitResult,
+        address: Address,
+        port: int,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: "_Deadline",
+    ) -> int:
+        query = f"?{target.query}" if target.query else ""
+        with _pool(target, address, port, deadline) as pool:
+            response = pool.urlopen(
+                "POST",
+                f"{target.path or '/'}{query}",
+                body=body,
+                headers={**headers, "Host": target.netloc},
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            # The status is the answer; reading its text ends the exchange in order.
+            with suppress(BodyTooLargeError):
+                read_bounded(response, RESPONSE_BYTES_MAX)
         return response.status
 
     def _checked_address(self, host: str, port: int) -> Address:
-        addresses = self._resolve(host, port)
+        addresses = self._looked_up(host, port)
         for address in addresses:
             if not is_public(address, allow_loopback=self._allow_loopback):
                 raise RejectedError("The endpoint's address is not public.", code="address_refused")
         if not addresses:
             raise TransientError("The endpoint's host name does not resolve.", code="dns")
         return addresses[0]
+
+    def _looked_up(self, host: str, port: int) -> list[Address]:
+        """Looks a host up; a name server that says nothing holds up nobody."""
+        found: Future[list[Address]] = Future()
+
+        def look_up() -> None:
+            try:
+                found.set_result(self._resolve(host, port))
+            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                found.set_exception(error)
+
+        # It cannot be ended, and is left behind until the resolver gives up.
+        threading.Thread(target=look_up, daemon=True).start()
+        try:
+            return found.result(self._lookup_timeout_s)
+        except TimeoutError as error:
+            message = "The endpoint's host name does not resolve in time."
+            raise TransientError(message, code="timeout") from error
 
 
 def _parsed(url: str) -> tuple[SplitResult, int]:
@@ -132,15 +167,17 @@ class _Deadline:
         self.is_over = False
 
     def watch(self, connection: socket.socket) -> socket.socket:
-        """Begins to count for a new connection, and returns it."""
+        """Makes a new connection one that is ended, and returns it."""
         # A handle of its own: TLS takes the socket over.
         self._socket = connection.dup()
-        self._timer.start()
+        if self.is_over:
+            self._end()
         return connection
 
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Counts until the block ends."""
+        self._timer.start()
         try:
             yield
         finally:
@@ -170,7 +207,7 @@ def _pool(
     options: dict[str, Any] = {
         "port": port,
         "maxsize": 1,
-        "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
+        "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=EXCHANGE_TIMEOUT_S),
         "retries": False,
     }
     if target.scheme == "http":

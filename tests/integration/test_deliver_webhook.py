@@ -28,7 +28,7 @@ from shared.adapters.webhook_http import UrllibWebhookSender, resolve
 from shared.domain.announcements import announce_document
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import RejectedError, TransientError
-from shared.domain.webhooks import FAILING_MS_MAX, HOLD_S_MAX, Delivery, DeliveryRecord
+from shared.domain.webhooks import FAILING_MS_MAX, HOLD_S_MAX, HUNG, Delivery, DeliveryRecord
 from shared.wire.events import announcement_detail, event_write, resend_detail
 from tests.support.aws import REGION, create_table
 from tests.support.logs import recorded_logger
@@ -731,6 +731,34 @@ def test_sender_gives_up_on_an_endpoint_that_answers_byte_by_byte() -> None:
         sender.post(f"http://127.0.0.1:{port}/", b"{}", {})
     assert error.value.code == "timeout"
     assert time.monotonic() - began_s < 3
+
+
+def test_sender_gives_up_on_a_name_server_that_says_nothing() -> None:
+    answered = threading.Event()
+
+    def lookup(_host: str, _port: int) -> list[Any]:
+        answered.wait(3)
+        return [ip_address("127.0.0.1")]
+
+    with serve(lambda _: Reply(200)) as url, pytest.raises(TransientError) as error:
+        sender = UrllibWebhookSender(allow_loopback=True, resolve=lookup, lookup_timeout_s=0.1)
+        try:
+            sender.post(url, b"{}", {})
+        finally:
+            answered.set()
+    # and what is for it is set aside, as for all that hang
+    assert error.value.code in HUNG
+
+
+def test_sender_counts_the_lookup_as_part_of_the_exchange() -> None:
+    def lookup(_host: str, _port: int) -> list[Any]:
+        threading.Event().wait(0.3)
+        return [ip_address("127.0.0.1")]
+
+    with serve(lambda _: Reply(200)) as url, pytest.raises(TransientError) as error:
+        sender = UrllibWebhookSender(allow_loopback=True, resolve=lookup, exchange_timeout_s=0.1)
+        sender.post(url, b"{}", {})
+    assert error.value.code == "timeout"
 
 
 def test_sender_is_not_led_elsewhere_by_a_name_that_changes() -> None:
