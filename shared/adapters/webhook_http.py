@@ -215,11 +215,12 @@ def _pool(
         plain.ConnectionCls = Plain
         return plain
     # The certificate must be the name's, although the connection is made to the address.
+    name = str(target.hostname).rstrip(".")
     encrypted = urllib3.HTTPSConnectionPool(
         str(address),
         **options,
-        server_hostname=target.hostname,
-        assert_hostname=target.hostname,
+        server_hostname=name,
+        assert_hostname=name,
         cert_reqs="CERT_REQUIRED",
     )
     encrypted.ConnectionCls = Encrypted

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from typing import Any
 import boto3
 import pytest
 import stripe
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from moto import mock_aws
 
 from functions.deliver_webhook.handler import DELIVERY_MS_MAX, SIDE_BY_SIDE, Deliverer
@@ -799,6 +804,78 @@ def test_sender_names_the_host_in_tls_although_it_connects_to_the_address() -> N
         sender.post(f"https://merchant.example:{port}/", b"{}", {})
     assert error.value.code == "tls"
     assert names == ["merchant.example"]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("merchant.example", 200),
+        # The dot that ends a full name is in no certificate.
+        ("merchant.example.", 200),
+        ("MERCHANT.example", 200),
+        ("other.example", "tls"),
+        ("127.0.0.1", "tls"),
+    ],
+)
+def test_sender_asks_for_a_certificate_of_the_name(
+    host: str, expected: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = certificate_of("merchant.example", tmp_path / "server.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with tls_server(certificate) as port:
+        sender = UrllibWebhookSender(
+            allow_loopback=True, resolve=lambda _host, _port: [ip_address("127.0.0.1")]
+        )
+        status: object = None
+        try:
+            status = sender.post(f"https://{host}:{port}/", b"{}", {})
+        except TransientError as error:
+            status = error.code
+    assert status == expected
+
+
+def certificate_of(name: str, path: Path) -> Path:
+    """Writes a certificate that signs itself, and its key, into one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    form, secrecy = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(certificate.public_bytes(pem) + key.private_bytes(pem, form, secrecy))
+    return path
+
+
+@contextmanager
+def tls_server(certificate: Path) -> Iterator[int]:
+    """Answers one request with 200."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def answer(listener: socket.socket) -> None:
+        plain, _ = listener.accept()
+        with plain, suppress(OSError), context.wrap_socket(plain, server_side=True) as connection:
+            received = b""
+            while not received.endswith(b"\r\n\r\n{}") and (some := connection.recv(4096)):
+                received += some
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=[listener])
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            thread.join()
 
 
 @contextmanager
