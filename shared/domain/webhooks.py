@@ -42,9 +42,12 @@ RETRY_MAX_S = 600
 
 # Addresses of version 6 that carry one of version 4 in their last 32 bits.
 _NAT64 = IPv6Network("64:ff9b::/96")
-# They carry one as well, for networks of one's own; older Pythons call some of them global, and
-# some of the protocol assignments, where one cloud keeps its metadata.
-_LOCAL_CARRIERS = (IPv6Network("::/96"), IPv6Network("64:ff9b:1::/48"))
+# All that is given out to be reached; the rest is reserved, or carries one of version 4 for networks
+# of one's own, and Python calls some of it global.
+_GIVEN_OUT = IPv6Network("2000::/3")
+# Within it: protocol assignments (Teredo among them), and documentation.
+_SPECIAL = (IPv6Network("2001::/23"), IPv6Network("3fff::/20"))
+# Older Pythons call some of the protocol assignments global, where one cloud keeps its metadata.
 _PROTOCOLS = IPv4Network("192.0.0.0/24")
 
 
@@ -291,9 +294,7 @@ def is_public(address: IPv4Address | IPv6Address, *, allow_loopback: bool = Fals
             carried = IPv4Address(int(address) & 0xFFFF_FFFF)
         if carried is not None:
             return is_public(carried, allow_loopback=allow_loopback)
-        if address.teredo is not None or address.is_site_local:
-            return False
-        if any(address in network for network in _LOCAL_CARRIERS):
+        if address not in _GIVEN_OUT or any(address in network for network in _SPECIAL):
             return False
     return address.is_global and not address.is_multicast and address not in _PROTOCOLS
 

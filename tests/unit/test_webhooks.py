@@ -175,13 +175,22 @@ def test_retry_delay_grows_to_its_bound() -> None:
         "198.18.0.1",
         "192.0.0.192",
         "192.0.0.9",
+        "::ffff:0:a9fe:a9fe",
+        "100:0:0:1::1",
+        "4000::1",
+        "5f00::1",
+        "2001:1::1",
+        "2001:20::1",
+        "3fff::1",
     ],
 )
 def test_special_address_is_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2001:200::1"]
+)
 def test_global_address_is_public(address: str) -> None:
     assert is_public(ip_address(address))
 
