@@ -42,8 +42,8 @@ RETRY_MAX_S = 600
 
 # Addresses of version 6 that carry one of version 4 in their last 32 bits.
 _NAT64 = IPv6Network("64:ff9b::/96")
-# All that is given out to be reached; the rest is reserved, or carries one of version 4 for networks
-# of one's own, and Python calls some of it global.
+# All that is given out to be reached; the rest is reserved, or carries one of version 4 for
+# networks of one's own, and Python calls some of it global.
 _GIVEN_OUT = IPv6Network("2000::/3")
 # Within it: protocol assignments (Teredo among them), and documentation.
 _SPECIAL = (IPv6Network("2001::/23"), IPv6Network("3fff::/20"))
