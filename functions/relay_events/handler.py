@@ -21,9 +21,9 @@ from shared import bootstrap, bootstrap_events
 from shared.adapters.dynamodb_documents import document_of_image
 from shared.adapters.dynamodb_payments import STATE, payment_of_image
 from shared.domain.announcements import Announcement, announce_document, announce_payment
-from shared.domain.documents import Document, DocumentWrite, PageQuery, Scope
+from shared.domain.documents import LIMIT_MAX, Document, DocumentWrite, PageQuery, Scope
 from shared.domain.ports import DocumentStore, EventBus
-from shared.domain.webhooks import COLLECTION, ENDPOINTS_MAX, RESEND, is_subscribed
+from shared.domain.webhooks import COLLECTION, RESEND, is_subscribed
 from shared.observability import DeadLetters, spared
 from shared.observability import logger as shared_logger
 from shared.wire.events import announcement_detail, event_write, resend_detail
@@ -74,7 +74,8 @@ class Relay:
         return [resend for resends in found for resend in resends]
 
     def _endpoints(self, scope: Scope) -> Sequence[Document]:
-        ids = self._documents.page(scope, COLLECTION, PageQuery(limit=ENDPOINTS_MAX)).ids
+        # Two that are created at once may be one more than an account may have.
+        ids = self._documents.page(scope, COLLECTION, PageQuery(limit=LIMIT_MAX)).ids
         return tuple(self._documents.get_many(ids).values()) if ids else ()
 
     def _spared(self, record: Record, make: Callable[[Record], Sequence[_Made]]) -> Sequence[_Made]:

@@ -23,6 +23,7 @@ from shared.domain.changes import Draft, PaymentChange
 from shared.domain.documents import Document, DocumentWrite, ListEntry, Page, PageQuery, Scope
 from shared.domain.errors import TransientError
 from shared.domain.payment import Payment
+from shared.domain.webhooks import ENDPOINTS_MAX
 from tests.support.aws import REGION, create_table
 from tests.support.logs import recorded_logger
 from tests.support.payments import (
@@ -172,6 +173,18 @@ def test_event_names_the_endpoints_that_subscribed(world: World) -> None:
     assert event is not None
     assert event.data["endpoints"] == told["endpoints"]
     assert event.data["pending_webhooks"] == 2
+
+
+def test_event_is_told_to_endpoints_beyond_the_limit(world: World) -> None:
+    # given: the last two were created at once, when there was room for one
+    names = [f"we_{number:02}" for number in range(ENDPOINTS_MAX + 1)]
+    for name in names:
+        world.endpoint(name)
+    # when
+    world.relay.handle({"Records": [world.new_payment_record()]}, None)
+    # then
+    (told,) = world.bus.told
+    assert sorted(told["endpoints"]) == names
 
 
 def test_event_that_nobody_subscribed_to_says_so(world: World) -> None:
