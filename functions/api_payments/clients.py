@@ -10,7 +10,6 @@ from functions.api_payments.models import ConfirmPaymentIntent, UpdatePaymentInt
 from shared.domain.card_options import PARAM
 from shared.domain.payment import Payment
 from shared.edge.api import Request
-from shared.edge.card_options import merged
 from shared.edge.clients import secret_key_required
 from shared.wire.errors import RequestError
 
@@ -20,11 +19,14 @@ _ORIGIN = "shipping_of_client"
 
 
 def check_publishable(
-    request: Request[ConfirmPaymentIntent], payment: Payment, details: Mapping[str, Any]
+    request: Request[ConfirmPaymentIntent],
+    payment: Payment,
+    details: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> None:
     """Refuses what a publishable key may not have confirmed.
 
-    Args: details: that the confirmation changes.
+    Args: details: that the confirmation changes. options: what is said of cards from now on.
     Raises: RequestError.
     """
     if not request.publishable:
@@ -37,10 +39,11 @@ def check_publishable(
             " instead, or create a PaymentIntent with `confirmation_method` set to `automatic`."
         )
     usage = stored.get(_USAGE)
-    _check_usage(usage, details.get(_USAGE, usage), _USAGE)
-    options, usage = payment.card_options, payment.card_options.get(_USAGE, usage)
-    wanted = merged(options, request.params.sent()).get(_USAGE, usage)
-    _check_usage(usage, wanted, f"{PARAM}[{_USAGE}]")
+    wanted = details.get(_USAGE, usage)
+    _check_usage(usage, wanted, _USAGE)
+    # Where nothing is said of cards, what is said of all payment methods stands.
+    of_cards = payment.card_options.get(_USAGE, usage)
+    _check_usage(of_cards, options.get(_USAGE, wanted), f"{PARAM}[{_USAGE}]")
     sent_to = stored.get(_SHIPPING)
     is_clients = sent_to is None or stored.get(_ORIGIN)
     if not is_clients and details.get(_SHIPPING, sent_to) != sent_to:

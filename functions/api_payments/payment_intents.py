@@ -180,13 +180,14 @@ class PaymentIntents:
             raise missing_reference("PaymentMethod", str(known), "payment_method")
         parts = _parts(request, payment, payment.amount_minor)
         details = {**method.details, **details_sent(params), **parts}
-        check_publishable(request, payment, details)
+        options = merged(payment.card_options, params.sent())
+        check_publishable(request, payment, details, options)
         details |= shipping_origin(request, payment, details)
         update: dict[str, Any] = {"details": details}
         if params.capture_method is not None:
             update["capture_method"] = params.capture_method
         if params.payment_method_options is not None:
-            update["card_options"] = merged(payment.card_options, params.sent())
+            update["card_options"] = options
         if not update["details"]:
             del update["details"]
         account = references[request.scope.account]

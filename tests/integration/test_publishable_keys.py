@@ -18,6 +18,7 @@ INTENTS = {
 }
 SHIPPING = {"name": "Ada", "address": {"line1": "1 Main Street"}}
 CARD_USAGE_NONE = {"payment_method_options": {"card": {"setup_future_usage": "none"}}}
+CARD_USAGE_OFF_SESSION = {"payment_method_options": {"card": {"setup_future_usage": "off_session"}}}
 
 SHOWN_OF_A_PAYMENT = {
     "allowed_payment_method_types",
@@ -429,6 +430,11 @@ def test_page_may_only_widen_what_a_card_is_saved_for(
         ({"setup_future_usage": "on_session"}, "none", 400),
         (CARD_USAGE_NONE, "off_session", 400),
         (CARD_USAGE_NONE, "none", 200),
+        # Unset: what is said of all payment methods would stand in its place.
+        (CARD_USAGE_NONE, "", 400),
+        (CARD_USAGE_OFF_SESSION, "", 400),
+        ({**CARD_USAGE_OFF_SESSION, "setup_future_usage": "off_session"}, "", 200),
+        ({"setup_future_usage": "off_session"}, "", 200),
     ],
 )
 def test_page_may_only_widen_what_is_said_of_cards(
