@@ -29,7 +29,7 @@ from shared.adapters.dynamodb_documents import DynamoDocumentStore
 from shared.adapters.memory import MemoryClock
 from shared.adapters.memory_signer import MemorySigner
 from shared.adapters.sqs import SqsDeliveryQueue
-from shared.adapters.webhook_http import UrllibWebhookSender, resolve
+from shared.adapters.webhook_http import UrllibWebhookSender, _Deadline, resolve
 from shared.domain.announcements import announce_document
 from shared.domain.documents import Document, DocumentWrite, ListEntry
 from shared.domain.errors import RejectedError, TransientError
@@ -755,13 +755,22 @@ def test_sender_gives_up_on_a_name_server_that_says_nothing() -> None:
     assert error.value.code in HUNG
 
 
-def test_sender_counts_the_lookup_as_part_of_the_exchange() -> None:
+def test_sender_counts_the_lookup_as_part_of_the_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: a name that is found when the time for the exchange is over
+    is_over = threading.Event()
+    end = _Deadline._end
+
+    def noted(deadline: _Deadline) -> None:
+        end(deadline)
+        is_over.set()
+
     def lookup(_host: str, _port: int) -> list[Any]:
-        threading.Event().wait(0.3)
+        is_over.wait(1)
         return [ip_address("127.0.0.1")]
 
+    monkeypatch.setattr(_Deadline, "_end", noted)
     with serve(lambda _: Reply(200)) as url, pytest.raises(TransientError) as error:
-        sender = UrllibWebhookSender(allow_loopback=True, resolve=lookup, exchange_timeout_s=0.1)
+        sender = UrllibWebhookSender(allow_loopback=True, resolve=lookup, exchange_timeout_s=0.05)
         sender.post(url, b"{}", {})
     assert error.value.code == "timeout"
 
