@@ -20,6 +20,8 @@ from shared.domain.webhooks import is_public
 
 LOOKUP_TIMEOUT_S = 2.0
 CONNECT_TIMEOUT_S = 2.0
+# Without a byte.
+READ_TIMEOUT_S = 8.0
 # From the lookup to the last byte, however slowly the endpoint takes and gives them.
 EXCHANGE_TIMEOUT_S = 10.0
 RESPONSE_BYTES_MAX = 64 * 1024
@@ -207,7 +209,7 @@ def _pool(
     options: dict[str, Any] = {
         "port": port,
         "maxsize": 1,
-        "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=EXCHANGE_TIMEOUT_S),
+        "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
         "retries": False,
     }
     if target.scheme == "http":
