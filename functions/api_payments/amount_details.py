@@ -42,20 +42,19 @@ def amount_details(
             code="parameters_exclusive",
             param=f"{NAME}[{twice}]",
         )
-    return checked(parts, amount_minor, is_enforced=sent.enforce_arithmetic_validation)
+    if sent.enforce_arithmetic_validation:
+        require_sum(parts, amount_minor)
+    return parts
 
 
-def checked(
-    parts: Mapping[str, Any], amount_minor: int, *, is_enforced: bool = True
-) -> dict[str, Any]:
-    """Returns the parts of an amount.
+def require_sum(parts: Mapping[str, Any], amount_minor: int) -> None:
+    """Refuses parts that do not add up to their amount.
 
-    Raises: RejectedError when they do not add up to it, and have to.
+    Raises: RejectedError.
     """
     error = mismatch(parts, amount_minor)
-    if error is not None and is_enforced:
+    if error is not None:
         raise RejectedError(error["message"], code=error["code"], param=NAME)
-    return dict(parts)
 
 
 def line_items(request: Request[PageParams], payment: Payment) -> Reply:

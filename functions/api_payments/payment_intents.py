@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from functions.api_payments.amount_details import NAME, amount_details, checked, line_items
+from functions.api_payments.amount_details import NAME, amount_details, line_items, require_sum
 from functions.api_payments.clients import check_publishable, shipping_origin
 from functions.api_payments.models import (
     AutomaticPaymentMethods,
@@ -298,8 +298,8 @@ class PaymentIntents:
         payment = self._load(request)
         amount_minor = request.params.amount_to_capture
         parts = _parts(request, payment, amount_minor or payment.amount_minor)
-        names = (_DESCRIPTOR, f"{_DESCRIPTOR}_suffix")
-        details = {**_details_changed(request.params, payment.details, *names), **parts}
+        suffix = f"{_DESCRIPTOR}_suffix"
+        details = {**_details_changed(request.params, payment.details, suffix), **parts}
         order = {
             "before": payment.to_dict(),
             "amount_minor": amount_minor,
@@ -476,15 +476,17 @@ def _parts(
     payment: Payment,
     amount_minor: int,
 ) -> dict[str, Any]:
-    """Returns the detail of what an amount is made of, where a request changes one of the two.
+    """Returns the detail of what an amount is made of, where a request changes it.
 
-    Raises: RejectedError when they do not fit each other.
+    Raises: RejectedError when it does not fit the amount, of which one or the other is changed.
     """
     params, stored = request.params, payment.details.get(NAME) or {}
     if NAME in params.model_fields_set:
         return {NAME: amount_details(request, params.amount_details, stored, amount_minor)}
     is_changed = isinstance(params, UpdatePaymentIntent) and amount_minor != payment.amount_minor
-    return {NAME: checked(stored, amount_minor)} if stored and is_changed else {}
+    if stored and is_changed:
+        require_sum(stored, amount_minor)
+    return {}
 
 
 def details_sent(params: ConfirmPaymentIntent) -> dict[str, Any]:
