@@ -44,7 +44,7 @@ def run(
     setup = Setup.of(state)
     word = _asked(setup, vault, verifications, verifier, resumed=state["resumed"])
     context = setups.request_context(state, clock.now_ms())
-    return _done(_recorded(setup, word, documents, context).attempt)
+    return _done(_recorded(setup.attempt, word, documents, context))
 
 
 def _done(attempt: Document) -> dict[str, Any]:
@@ -60,19 +60,20 @@ def _looked_after(
     attempt: Document, documents: DocumentStore, verifier: CardVerifier, context: Context
 ) -> Document:
     try:
-        setup, _ = setups.load(documents, setups.names_of(attempt))
-        return _recorded(setup, _looked_up(setup, verifier), documents, context).attempt
+        return _recorded(attempt, _looked_up(attempt, verifier), documents, context)
     except Exception:
         # Whatever it is, it must not keep the sweeper from others.
         documents.commit([setups.postponed(attempt, context)])
         raise
 
 
-def _recorded(setup: Setup, word: Word, documents: DocumentStore, context: Context) -> Setup:
+def _recorded(
+    attempt: Document, word: Word, documents: DocumentStore, context: Context
+) -> Document:
     def decide(current: Setup, method: Document) -> list[DocumentWrite]:
         return setups.record(current, word, method, context)
 
-    return setups.commit_open(documents, setup.names, decide)
+    return setups.commit_open(documents, setups.names_of(attempt), decide).attempt
 
 
 def _asked(
@@ -108,7 +109,7 @@ def _request(setup: Setup, vault: Vault) -> VerificationRequest:
         account=account,
         setup_id=setup.intent.id,
         reference=setup.attempt.id,
-        idempotency_key=_key(setup),
+        idempotency_key=_key(setup.attempt),
         # The merchant may have renewed the expiry since the number was sealed.
         card=replace(sealed, exp_month=card.exp_month, exp_year=card.exp_year),
         address_line1=address.get("line1"),
@@ -117,15 +118,15 @@ def _request(setup: Setup, vault: Vault) -> VerificationRequest:
     )
 
 
-def _looked_up(setup: Setup, verifier: CardVerifier) -> Word:
+def _looked_up(attempt: Document, verifier: CardVerifier) -> Word:
     try:
-        return verifier.find(_key(setup)) or Silence.NEVER_CAME
+        return verifier.find(_key(attempt)) or Silence.NEVER_CAME
     except (ProviderUnavailableError, UnknownOutcomeError):
         return Silence.UNKNOWN
 
 
-def _key(setup: Setup) -> str:
-    return idempotency_key(setup.attempt.id, setups.OPERATION)
+def _key(attempt: Document) -> str:
+    return idempotency_key(attempt.id, setups.OPERATION)
 
 
 bootstrap.start_provider()
