@@ -18,12 +18,12 @@ from shared.edge.fields import (
 from shared.edge.params import Params
 from shared.wire.errors import ECHO_LENGTH_MAX
 from shared.wire.event_types import EVENT_TYPES
+from shared.wire.objects import API_VERSION
 
 TYPES_MAX = 20
 URL_LENGTH_MAX = 2_048
 
 _PATTERN = re.compile(r"[a-z0-9_.]+(?:\.\*)?|\*")
-_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:\.[a-z]+)?")
 
 
 def _known_type(event_type: str) -> str:
@@ -47,8 +47,11 @@ def _type_pattern(pattern: str) -> str:
 
 
 def _api_version(version: str) -> str:
-    if not _VERSION.fullmatch(version):
-        raise refusal(f"Invalid API version: {version[:ECHO_LENGTH_MAX]}")
+    if version != API_VERSION:
+        raise refusal(
+            f"Invalid API version: {version[:ECHO_LENGTH_MAX]}. Events are sent as of"
+            f" {API_VERSION}."
+        )
     return version
 
 

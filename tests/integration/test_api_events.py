@@ -302,6 +302,8 @@ def test_create_webhook_endpoint_shows_its_secret_once(client: Client) -> None:
         ({"enabled_events": "charge.failed"}, None, "enabled_events"),
         ({"enabled_events": [""]}, "parameter_invalid_empty", "enabled_events[0]"),
         ({"connect": "true"}, "parameter_unknown", "connect"),
+        ({"api_version": "2026-10-28"}, None, "api_version"),
+        ({"api_version": "2025-09-30.clover"}, None, "api_version"),
     ],
 )
 def test_create_webhook_endpoint_bad_parameter_is_refused(
