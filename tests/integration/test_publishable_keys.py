@@ -9,6 +9,7 @@ import pytest
 from shared.domain.idempotency import LEASE_MS
 from tests.support.faults import crash_before
 from tests.support.published import Published
+from tests.support.shapes import FOR_CLIENTS
 from tests.support.world import CARD, Answer, Merchant, World
 
 PAYMENTS, SETUPS = "/v1/payment_intents", "/v1/setup_intents"
@@ -20,79 +21,10 @@ SHIPPING = {"name": "Ada", "address": {"line1": "1 Main Street"}}
 CARD_USAGE_NONE = {"payment_method_options": {"card": {"setup_future_usage": "none"}}}
 CARD_USAGE_OFF_SESSION = {"payment_method_options": {"card": {"setup_future_usage": "off_session"}}}
 
-SHOWN_OF_A_PAYMENT = {
-    "allowed_payment_method_types",
-    "amount",
-    "amount_details",
-    "automatic_payment_methods",
-    "canceled_at",
-    "cancellation_reason",
-    "capture_method",
-    "client_secret",
-    "confirmation_method",
-    "created",
-    "currency",
-    "description",
-    "excluded_payment_method_types",
-    "id",
-    "last_payment_error",
-    "livemode",
-    "next_action",
-    "object",
-    "payment_method",
-    "payment_method_configuration_details",
-    "payment_method_types",
-    "processing",
-    "receipt_email",
-    "setup_future_usage",
-    "shipping",
-    "source",
-    "status",
-}
-SHOWN_OF_A_SETUP = {
-    "allowed_payment_method_types",
-    "automatic_payment_methods",
-    "cancellation_reason",
-    "client_secret",
-    "created",
-    "description",
-    "excluded_payment_method_types",
-    "id",
-    "last_setup_error",
-    "livemode",
-    "next_action",
-    "object",
-    "payment_method",
-    "payment_method_configuration_details",
-    "payment_method_types",
-    "status",
-    "usage",
-}
-SHOWN_OF_A_METHOD = {
-    "allow_redisplay",
-    "billing_details",
-    "card",
-    "created",
-    "customer",
-    "id",
-    "livemode",
-    "object",
-    "type",
-}
-SHOWN_OF_A_CARD = {
-    "brand",
-    "checks",
-    "country",
-    "display_brand",
-    "exp_month",
-    "exp_year",
-    "funding",
-    "generated_from",
-    "last4",
-    "networks",
-    "three_d_secure_usage",
-    "wallet",
-}
+SHOWN_OF_A_PAYMENT = FOR_CLIENTS["PaymentIntent"]
+SHOWN_OF_A_SETUP = FOR_CLIENTS["SetupIntent"]
+SHOWN_OF_A_METHOD = FOR_CLIENTS["PaymentMethod"]
+SHOWN_OF_A_CARD = FOR_CLIENTS["PaymentMethod.Card"]
 
 
 @pytest.fixture
