@@ -85,11 +85,11 @@ class MemoryDatabase:
         """
         require_changes(writes)
         for write in writes:
-            current = self.documents.get(write.document.id)
-            if (current.version if current else 0) != write.document.version - 1:
-                raise VersionConflictError("Another request changed this object first.")
-            for other in write.unchanged:
-                if self.documents[other.id].version != other.version:
+            read = {write.document.id: write.document.version - 1}
+            read |= {other.id: other.version for other in write.unchanged}
+            for object_id, version in read.items():
+                current = self.documents.get(object_id)
+                if (current.version if current else 0) != version:
                     raise VersionConflictError("Another request changed this object first.")
 
     def put_documents(self, writes: Sequence[DocumentWrite]) -> None:

@@ -247,6 +247,14 @@ def test_document_that_relies_on_another_loses_against_whoever_changed_that(
     assert stores.idempotency.find("key-1").claim is None
 
 
+def test_document_that_relies_on_one_that_is_not_there_is_not_written(stores: Stores) -> None:
+    relying = replace(audited(customer()), unchanged=(customer(object_id="cus_2"),))
+    with pytest.raises(VersionConflictError):
+        stores.documents.commit([relying])
+    assert stores.documents.get("cus_1") is None
+    assert stores.documents.get("cus_2") is None
+
+
 @pytest.mark.parametrize("version", [1, 3, 4])
 def test_document_version_that_does_not_follow_is_refused(stores: Stores, version: int) -> None:
     # given
