@@ -43,6 +43,9 @@ def run(saga: str, due: DueIndex, runner: SagaRunner, clock: Clock) -> dict[str,
             counts["failed"] += 1
         else:
             counts["started"] += 1
+    has_more = sum(counts.values()) >= STARTED_MAX
+    started, failed = counts["started"], counts["failed"]
+    logger.info("sweep", saga=saga, started=started, failed=failed, has_more=has_more)
     return counts
 
 
@@ -58,8 +61,6 @@ def handler(_event: Mapping[str, Any], _context: object) -> dict[str, dict[str, 
         # Side by side: what keeps payments from being looked after keeps no setup, nor the reverse.
         sweeps = {saga: pool.submit(run, saga, due, runner, clock) for saga, due in indexes.items()}
     counts = {saga: sweep.result() for saga, sweep in sweeps.items()}
-    has_more = any(sum(swept.values()) >= STARTED_MAX for swept in counts.values())
-    logger.info("sweep", counts=counts, has_more=has_more)
     if any(swept["failed"] and not swept["started"] for swept in counts.values()):
         raise TransientError("Nobody looks after what is past its date.")
     return counts
