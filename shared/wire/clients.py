@@ -9,6 +9,30 @@ from typing import Any
 
 # By kind of object: the fields that are shown, of all that the object has.
 SHOWN: Mapping[str, Collection[str]] = {
+    # Of a token. Its fingerprint tells a merchant's customers apart, and is the merchant's.
+    "card": (
+        "id",
+        "object",
+        "address_city",
+        "address_country",
+        "address_line1",
+        "address_line1_check",
+        "address_line2",
+        "address_state",
+        "address_zip",
+        "address_zip_check",
+        "brand",
+        "country",
+        "cvc_check",
+        "dynamic_last4",
+        "exp_month",
+        "exp_year",
+        "funding",
+        "last4",
+        "name",
+        "networks",
+        "tokenization_method",
+    ),
     "payment_intent": (
         "id",
         "object",

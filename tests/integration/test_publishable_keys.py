@@ -251,6 +251,17 @@ def test_page_confirms_a_payment_with_all_that_it_may_say(
     world.check()
 
 
+def test_token_is_shown_to_a_page_without_what_is_the_merchants(
+    world: World, merchant: Merchant, page: Merchant
+) -> None:
+    # when
+    token = world.post(page, "/v1/tokens", card=CARD)
+    # then
+    assert set(token["card"]) == FOR_CLIENTS["Card"]
+    seen = world.call("GET", f"/v1/tokens/{token['id']}", merchant=merchant)
+    assert seen.body["card"]["fingerprint"]
+
+
 def test_page_confirms_with_a_card_of_its_own(
     world: World, merchant: Merchant, page: Merchant, path: str
 ) -> None:

@@ -52,6 +52,29 @@ EXTRA: Mapping[tuple[str, str], str] = {
 """Fields beyond those of the class."""
 
 FOR_CLIENTS: Mapping[str, Collection[str]] = {
+    "Card": {
+        "address_city",
+        "address_country",
+        "address_line1",
+        "address_line1_check",
+        "address_line2",
+        "address_state",
+        "address_zip",
+        "address_zip_check",
+        "brand",
+        "country",
+        "cvc_check",
+        "dynamic_last4",
+        "exp_month",
+        "exp_year",
+        "funding",
+        "id",
+        "last4",
+        "name",
+        "networks",
+        "object",
+        "tokenization_method",
+    },
     "PaymentIntent": {
         "allowed_payment_method_types",
         "amount",
