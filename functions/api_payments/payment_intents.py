@@ -33,12 +33,7 @@ from functions.api_payments.room import (
     require_room,
 )
 from functions.api_payments.sagas import SagaStarter
-from functions.api_payments.tokens import (
-    Tokens,
-    names_method,
-    require_nothing_of_confirmation,
-    tokens_of,
-)
+from functions.api_payments.tokens import Tokens, names_method, tokens_of
 from shared.domain.audit_trail import next_version
 from shared.domain.authorization import created_entries, new_payment_method
 from shared.domain.changes import Draft, change
@@ -55,6 +50,7 @@ from shared.edge.card_options import merged, require_no_network
 from shared.edge.clients import RetrieveIntent, require_secret
 from shared.edge.fields import PageParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
+from shared.edge.methods import require_nothing_of_confirmation
 from shared.edge.offers import EXCLUDED, configuration_id, offer
 from shared.edge.payments import find_payment, pick_payment, rendered_page, source
 from shared.edge.search import SearchParams, search_reply
@@ -63,6 +59,8 @@ from shared.wire.errors import error_body, missing_reference, no_such
 
 _DESCRIPTOR = "statement_descriptor"
 _NOUN = "PaymentIntent"
+# The parameters of a creation that mean something only where it confirms.
+_OF_CONFIRMATION = ("confirmation_token", "error_on_requires_action", "off_session", "return_url")
 _EDITABLE = {
     PaymentStatus.REQUIRES_PAYMENT_METHOD,
     PaymentStatus.REQUIRES_CONFIRMATION,
@@ -122,7 +120,7 @@ class PaymentIntents:
         created = _created_data(request, payment_id, method, offered)
         require_room(created, bytes_max=DETAILS_BYTES_MAX)
         if not params.confirm:
-            require_nothing_of_confirmation(params)
+            require_nothing_of_confirmation(params, _OF_CONFIRMATION, _NOUN)
             require_no_network(params.sent(), _NOUN)
             return self._create_only(request, payment_id, created, method)
         if method is None:

@@ -13,7 +13,6 @@ from functions.api_payments.orders import PaymentMethodChoice, method_of, new_ch
 from functions.api_payments.references import require
 from shared.domain.confirmation_tokens import KIND as CONFIRMATION_TOKEN
 from shared.domain.documents import Document
-from shared.domain.errors import RejectedError
 from shared.domain.ports import DocumentStore, SandboxCards
 from shared.edge.api import Request
 from shared.edge.methods import is_unused, new_method, require_current, require_one, used_up
@@ -23,8 +22,6 @@ _METHOD, _DATA = "payment_method", "payment_method_data"
 _SAID = ("setup_future_usage", "shipping")
 # The parameters that say what to pay with; an update takes no confirmation token.
 _SOURCES = (_METHOD, _DATA, CONFIRMATION_TOKEN)
-# The parameters of a creation that mean something only where it confirms.
-_OF_CONFIRMATION = (CONFIRMATION_TOKEN, "error_on_requires_action", "off_session", "return_url")
 
 Said = CreatePaymentIntent | UpdatePaymentIntent | ConfirmPaymentIntent
 
@@ -84,20 +81,6 @@ def tokens_of(params: Said) -> Sequence[str | None]:
     """Names the tokens that a request wants to pay with."""
     data = params.payment_method_data
     return data.card.token if data is not None else None, _confirmation_token(params)
-
-
-def require_nothing_of_confirmation(params: CreatePaymentIntent) -> None:
-    """Refuses what is said of a confirmation where nothing is confirmed.
-
-    Raises: RejectedError.
-    """
-    for name in _OF_CONFIRMATION:
-        if getattr(params, name):
-            raise RejectedError(
-                f"You can only pass `{name}` when the PaymentIntent is confirmed with this"
-                " request: set `confirm` to true.",
-                param=name,
-            )
 
 
 def _confirmation_token(params: Said) -> str | None:

@@ -35,6 +35,7 @@ from shared.edge.card_options import merged, require_no_network
 from shared.edge.clients import RetrieveIntent, require_secret
 from shared.edge.documents import ScopedDocuments, storable
 from shared.edge.fields import merge_metadata
+from shared.edge.methods import require_nothing_of_confirmation
 from shared.edge.offers import EXCLUDED, configuration_id, offer
 from shared.wire.errors import RequestError
 from shared.wire.setups import setup_intent
@@ -86,14 +87,8 @@ class SetupIntents:
         if begun is not None:
             return self.verification.run(request, begun)
         self._require_customer(request, params.customer)
-        for name in _OF_CONFIRMATION:
-            if getattr(params, name) is not None and not params.confirm:
-                raise RejectedError(
-                    f"You can only pass `{name}` when the SetupIntent is confirmed with this"
-                    " request: set `confirm` to true.",
-                    param=name,
-                )
         if not params.confirm:
+            require_nothing_of_confirmation(params, _OF_CONFIRMATION, _NOUN)
             require_no_network(params.sent(), _NOUN)
         chosen = self.methods.chosen(request, intent_id, params.usage)
         require_owner(chosen, params.customer, None)

@@ -3,7 +3,7 @@
 A card's number is never among them: the vault alone takes those, and gives tokens for them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -176,6 +176,21 @@ def require_one(params: Params, *names: str) -> None:
             code="parameters_exclusive",
             param=given[1],
         )
+
+
+def require_nothing_of_confirmation(params: Params, names: Sequence[str], noun: str) -> None:
+    """Refuses what is said of a confirmation where nothing is confirmed.
+
+    Args: names: of the parameters that mean something only there. noun: what is not confirmed.
+    Raises: RequestError.
+    """
+    for name in names:
+        if getattr(params, name):
+            raise RequestError(
+                f"You can only pass `{name}` when the {noun} is confirmed with this request: set"
+                " `confirm` to true.",
+                param=name,
+            )
 
 
 def billing_details_of(details: BillingDetails) -> dict[str, Any]:
