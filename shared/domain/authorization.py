@@ -58,9 +58,12 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
         )
     if before is not None and is_same_request(before, work):
         return
-    _check_presence(work, before)
     method = work.order["payment_method"]
     said = work.order["create"] or work.order["update"] or {}
+    options = said.get("card_options", before.card_options if before else {})
+    details = {**(before.details if before else {}), **said.get("details", {})}
+    if work.order["off_session"]:
+        _require_not_saved(options, details)
     customer = said.get("customer", before.customer if before else None)
     if method["customer"] is not None and method["customer"] != customer:
         raise RejectedError(
@@ -69,7 +72,6 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
             code="payment_method_customer_mismatch",
             param="payment_method",
         )
-    options = said.get("card_options", before.card_options if before else {})
     require_network(options, method["card"]["brand"])
     require_no_cvc(options, method["customer"])
     if before is None:
@@ -83,15 +85,12 @@ def check_confirmation(work: Work, before: Payment | None) -> None:
         )
 
 
-def _check_presence(work: Work, before: Payment | None) -> None:
+def _require_not_saved(options: Mapping[str, Any], details: Mapping[str, Any]) -> None:
     """Refuses to save a card whose holder is not there to agree to it.
 
     Raises: RejectedError.
     """
-    said = work.order["create"] or work.order["update"] or {}
-    details = {**(before.details if before else {}), **said.get("details", {})}
-    options = said.get("card_options", before.card_options if before else {})
-    if work.order["off_session"] and future_usage(options, details) is not None:
+    if future_usage(options, details) is not None:
         raise RejectedError(
             "You cannot confirm with `off_session=true` when `setup_future_usage` is also set on"
             " the PaymentIntent. The customer needs to be on-session to perform the steps which may"
