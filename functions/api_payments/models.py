@@ -23,7 +23,7 @@ from shared.edge.fields import (
     refusal,
 )
 from shared.edge.methods import PaymentMethodData
-from shared.edge.offers import ExcludedTypes
+from shared.edge.offers import AutomaticPaymentMethods, ExcludedTypes
 from shared.edge.params import Params
 
 
@@ -59,9 +59,7 @@ def _not_of_cards(value: str) -> str:
 KanaDescriptor = Annotated[str, StringConstraints(min_length=1, max_length=22)]
 Descriptor = Annotated[KanaDescriptor, AfterValidator(_descriptor)]
 # Taken for payment methods other than cards, which there are none of.
-OthersDescriptor = Annotated[
-    str, StringConstraints(min_length=1, max_length=22), AfterValidator(_not_of_cards)
-]
+OthersDescriptor = Annotated[KanaDescriptor, AfterValidator(_not_of_cards)]
 KanjiDescriptor = Annotated[str, StringConstraints(min_length=1, max_length=17)]
 CaptureMethod = Literal["automatic", "automatic_async", "manual"]
 
@@ -138,13 +136,6 @@ class AmountDetails(Params):
     line_items: Clearable[Annotated[Items[LineItem], Field(max_length=LINE_ITEMS_MAX)]] = None
     shipping: Clearable[ShippingPart] = None
     tax: Clearable[TotalTax] = None
-
-
-class AutomaticPaymentMethods(Params):
-    """Whether the platform chooses the payment methods; cards are all there is."""
-
-    enabled: Boolean
-    allow_redirects: Literal["always", "never"] = "always"
 
 
 class ChargedCardOptions(CardOptions):

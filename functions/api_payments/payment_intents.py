@@ -7,7 +7,6 @@ from typing import Any
 from functions.api_payments.amount_details import NAME, amount_details, line_items, require_sum
 from functions.api_payments.clients import check_publishable, shipping_origin
 from functions.api_payments.models import (
-    AutomaticPaymentMethods,
     CancelPaymentIntent,
     CapturePaymentIntent,
     ConfirmPaymentIntent,
@@ -51,7 +50,7 @@ from shared.edge.clients import RetrieveIntent, require_secret
 from shared.edge.fields import PageParams, merge_metadata
 from shared.edge.lists import list_reply, page_query
 from shared.edge.methods import require_nothing_of_confirmation
-from shared.edge.offers import EXCLUDED, configuration_id, offer
+from shared.edge.offers import EXCLUDED, configuration_id, offer, other_offer
 from shared.edge.payments import find_payment, pick_payment, rendered_page, source
 from shared.edge.search import SearchParams, search_reply
 from shared.wire import payments as wire
@@ -231,7 +230,8 @@ class PaymentIntents:
     ) -> dict[str, Any]:
         params, sent = request.params, request.params.sent()
         changes = _charged_otherwise(sent, payment, method)
-        offered = self._other_offer(request, payment)
+        stored = payment.details.get("automatic_payment_methods")
+        offered = other_offer(request, self.documents, stored)
         is_fixed = payment.status not in _EDITABLE or payment.pending is not None
         if is_fixed and (changes or offered):
             raise unexpected_state(payment, "update")
@@ -330,7 +330,7 @@ class PaymentIntents:
         require_secret(
             params,
             payment.client_secret,
-            "PaymentIntent",
+            _NOUN,
             code="payment_intent_invalid_parameter",
         )
         return payment
@@ -350,17 +350,6 @@ class PaymentIntents:
         params = request.params
         named, automatic = params.payment_method_configuration, params.automatic_payment_methods
         return offer(request, self.documents, named, automatic)
-
-    def _other_offer(
-        self, request: Request[UpdatePaymentIntent], payment: Payment
-    ) -> dict[str, Any]:
-        """Returns the detail of the configuration that an update names, if it names one."""
-        named = request.params.payment_method_configuration
-        if named is None:
-            return {}
-        stored = payment.details.get("automatic_payment_methods")
-        automatic = AutomaticPaymentMethods(**stored) if stored else None
-        return {CONFIGURATION: offer(request, self.documents, named, automatic)}
 
     def _created_ms(self, payment_id: str, scope: Scope) -> int | None:
         payment = find_payment(self.payments, payment_id, scope)

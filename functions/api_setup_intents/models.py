@@ -17,17 +17,10 @@ from shared.edge.fields import (
     Text,
 )
 from shared.edge.methods import PaymentMethodData
-from shared.edge.offers import ExcludedTypes
+from shared.edge.offers import AutomaticPaymentMethods, ExcludedTypes
 from shared.edge.params import Params
 
 Types = Annotated[Items[Literal["card"]], Field(min_length=1)]
-
-
-class AutomaticPaymentMethods(Params):
-    """Whether the platform chooses the payment methods; cards are all there is."""
-
-    enabled: Boolean
-    allow_redirects: Literal["always", "never"] = "always"
 
 
 class SetupMethodOptions(Params):

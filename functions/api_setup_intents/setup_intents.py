@@ -12,7 +12,6 @@ from functions.api_setup_intents.methods import (
     tokens_of,
 )
 from functions.api_setup_intents.models import (
-    AutomaticPaymentMethods,
     CancelSetupIntent,
     ConfirmSetupIntent,
     CreateSetupIntent,
@@ -36,7 +35,7 @@ from shared.edge.clients import RetrieveIntent, require_secret
 from shared.edge.documents import ScopedDocuments, storable
 from shared.edge.fields import merge_metadata
 from shared.edge.methods import require_nothing_of_confirmation
-from shared.edge.offers import EXCLUDED, configuration_id, offer
+from shared.edge.offers import EXCLUDED, configuration_id, offer, other_offer
 from shared.wire.errors import RequestError
 from shared.wire.setups import setup_intent
 
@@ -253,13 +252,9 @@ class SetupIntents:
 
     def _while_open(self, request: Request[UpdateSetupIntent], before: Document) -> dict[str, Any]:
         """Returns what an update changes that may only change before the card is saved."""
-        changes = _other_options(before, request.params.sent())
-        named = request.params.payment_method_configuration
-        if named is not None:
-            stored = before.data.get("automatic_payment_methods")
-            automatic = AutomaticPaymentMethods(**stored) if stored else None
-            changes[CONFIGURATION] = offer(request, self.documents, named, automatic)
-        return changes
+        options = _other_options(before, request.params.sent())
+        stored = before.data.get("automatic_payment_methods")
+        return options | other_offer(request, self.documents, stored)
 
     def _named(self, request: Request[Any]) -> Document:
         scoped = ScopedDocuments(self.documents, request.scope)
@@ -269,9 +264,7 @@ class SetupIntents:
         """Finds a setup intent; its client secret, where one is sent, must be the right one."""
         intent = self._named(request)
         expected = intent.data["client_secret"]
-        require_secret(
-            request.params, expected, "SetupIntent", code="setup_intent_invalid_parameter"
-        )
+        require_secret(request.params, expected, _NOUN, code="setup_intent_invalid_parameter")
         return intent
 
     def _begun(self, request: Request[Any], intent_id: str) -> Setup | None:

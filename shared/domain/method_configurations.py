@@ -45,8 +45,7 @@ def default_configuration(scope: Scope, created_ms: int) -> Document:
 
 def is_default(configuration: Document) -> bool:
     """Tells whether it is the account's default one."""
-    scope = configuration.scope
-    return configuration.id == default_id(scope)
+    return configuration.id == default_id(configuration.scope)
 
 
 def preferred(preferences: Mapping[str, str], sent: Mapping[str, Any]) -> dict[str, str]:

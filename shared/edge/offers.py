@@ -1,6 +1,7 @@
 """Which payment methods are offered for an intent, where the platform is to choose them."""
 
-from typing import Annotated, Any, Protocol
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
@@ -17,7 +18,7 @@ from shared.domain.method_configurations import (
 from shared.domain.ports import DocumentStore
 from shared.edge.api import Request
 from shared.edge.documents import NOUNS
-from shared.edge.fields import Items, refusal
+from shared.edge.fields import Boolean, Items, refusal
 from shared.edge.methods import require_one
 from shared.edge.params import Params
 from shared.wire.errors import missing_reference
@@ -46,15 +47,16 @@ _Excluded = Annotated[
 ExcludedTypes = Annotated[Items[_Excluded], Field(max_length=len(_EXCLUDABLE))]
 
 
-class Automatic(Protocol):
-    """Whether the platform is to choose."""
+class AutomaticPaymentMethods(Params):
+    """Whether the platform chooses the payment methods; cards are all there is."""
 
-    @property
-    def enabled(self) -> bool:
-        """Tells it."""
+    enabled: Boolean
+    allow_redirects: Literal["always", "never"] = "always"
 
 
-def configuration_id(named: str | None, automatic: Automatic | None, scope: Scope) -> str | None:
+def configuration_id(
+    named: str | None, automatic: AutomaticPaymentMethods | None, scope: Scope
+) -> str | None:
     """Names the configuration that says what is offered; None where nobody leaves it to one.
 
     Args: named: by the request.
@@ -65,7 +67,10 @@ def configuration_id(named: str | None, automatic: Automatic | None, scope: Scop
 
 
 def offer(
-    request: Request[Any], documents: DocumentStore, named: str | None, automatic: Automatic | None
+    request: Request[Any],
+    documents: DocumentStore,
+    named: str | None,
+    automatic: AutomaticPaymentMethods | None,
 ) -> dict[str, Any] | None:
     """Returns the configuration that was used, as an intent tells it; see `configuration_id`.
 
@@ -91,6 +96,21 @@ def offer(
     return {"id": name, "parent": parent_id}
 
 
+def other_offer(
+    request: Request[Any], documents: DocumentStore, stored: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Returns what an update says of the configuration that it names; nothing if it names none.
+
+    Args: stored: the automatic payment methods that the intent was created with, if it was.
+    Raises: RejectedError as `offer` does.
+    """
+    named = request.params.payment_method_configuration
+    if named is None:
+        return {}
+    automatic = AutomaticPaymentMethods(**stored) if stored else None
+    return {KIND: offer(request, documents, named, automatic)}
+
+
 def _found(request: Request[Any], name: str) -> Document:
     scope, document = request.scope, request.references.get(name)
     if document is None and name == default_id(scope):
@@ -101,7 +121,7 @@ def _found(request: Request[Any], name: str) -> Document:
     return document
 
 
-def _require_choice(params: Params, automatic: Automatic | None) -> None:
+def _require_choice(params: Params, automatic: AutomaticPaymentMethods | None) -> None:
     """Refuses a configuration where the request leaves nothing to it."""
     for types in ("allowed_payment_method_types", "payment_method_types"):
         require_one(params, KIND, types)
