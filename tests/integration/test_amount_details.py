@@ -25,16 +25,6 @@ WHOLE: dict[str, Any] = {
 ITEMS = {"line_items": [{**CUP, "unit_cost": 2000, "tax": {"total_tax_amount": 0}}]}
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
 def paid(world: World, merchant: Merchant, details: Any = WHOLE, **params: Any) -> Answer:
     return world.pay(merchant, amount_details=details, **params)
 

@@ -58,16 +58,6 @@ def everything(world: World, merchant: Merchant, path: str, *, limit: int, **par
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
-@pytest.fixture
 def busy(world: World, merchant: Merchant) -> Merchant:
     """A merchant with payments of all sorts over some days, in blocks of their own."""
     for day in range(6):

@@ -46,11 +46,6 @@ def world() -> Platform:
     return Platform()
 
 
-@pytest.fixture
-def merchant(world: Platform) -> Merchant:
-    return world.merchant()
-
-
 class Caller:
     """Calls the API as the merchant and watches what is recorded."""
 

@@ -40,16 +40,6 @@ UNSET_OF_SETUPS: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
 def said(**options: Any) -> dict[str, Any]:
     return {"payment_method_options": {"card": options}}
 

@@ -42,11 +42,6 @@ def world() -> TellingWorld:
     return TellingWorld()
 
 
-@pytest.fixture
-def merchant(world: TellingWorld) -> Merchant:
-    return world.merchant()
-
-
 def typed(world: TellingWorld, merchant: Merchant, row: Row) -> dict[str, Any]:
     """Makes a payment method of a card's number."""
     cvc = "1234" if row.brand == "amex" else "123"

@@ -16,16 +16,6 @@ from tests.support.world import CARD, Answer, Merchant, World
 PAYMENTS, REFUNDS, CHARGES = "/v1/payment_intents", "/v1/refunds", "/v1/charges"
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
 def post(
     world: World, merchant: Merchant, path: str, key: str | None = None, **params: Any
 ) -> Answer:

@@ -21,16 +21,6 @@ OFF, ON = (
 )
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
 def send(world: World, merchant: Merchant, method: str, path: str = PATH, **params: Any) -> Answer:
     world.clock.advance(1_000)
     return world.call(method, path, params, merchant=merchant)

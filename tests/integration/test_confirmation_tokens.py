@@ -22,11 +22,6 @@ def world() -> Published:
     return Published()
 
 
-@pytest.fixture
-def merchant(world: Published) -> Merchant:
-    return world.merchant()
-
-
 def make(world: Published, merchant: Merchant, **params: Any) -> Answer:
     world.clock.advance(1_000)
     return world.call("POST", HELPER, params, merchant=merchant)

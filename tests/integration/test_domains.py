@@ -10,16 +10,6 @@ PATH = "/v1/payment_method_domains"
 WALLETS = {"amazon_pay", "apple_pay", "google_pay", "klarna", "link", "paypal"}
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
 def send(
     world: World,
     merchant: Merchant,

@@ -18,16 +18,6 @@ TOO_MUCH = 2000 * 5 + 1
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
-@pytest.fixture
 def held(world: World, merchant: Merchant) -> str:
     return str(world.pay(merchant, capture_method="manual", metadata={"a": "1"}).body["id"])
 

@@ -34,11 +34,6 @@ NOW_MS = 1_800_000_000_000
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
 def merchant(world: World) -> Merchant:
     """A merchant with payments of many kinds, over more than one stripe."""
     merchant = world.merchant()

@@ -19,16 +19,6 @@ from tests.support.world import CARD, Answer, Merchant, World
 PAYMENTS, REFUNDS, CHARGES = "/v1/payment_intents", "/v1/refunds", "/v1/charges"
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
 def spread(world: World, merchant: Merchant, stripes: int) -> None:
     account = world.documents.get(merchant.account)
     assert account is not None

@@ -33,11 +33,6 @@ def world() -> Published:
 
 
 @pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
-@pytest.fixture
 def page(merchant: Merchant) -> Merchant:
     """The merchant's page, which has the publishable key alone."""
     return public(merchant)

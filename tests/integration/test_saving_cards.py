@@ -17,16 +17,6 @@ PATH = "/v1/payment_intents"
 STEP = "authorize_payment"
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
 def customer(world: World, merchant: Merchant) -> str:
     name: str = world.post(merchant, "/v1/customers")["id"]
     return name

@@ -13,11 +13,6 @@ URLS = {kind: f"/v1/{kind}/search" for kind in ("payment_intents", "charges", "c
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
 def client() -> Client:
     def no_cards() -> NoReturn:
         raise AssertionError("nobody asks for a test card here")

@@ -40,11 +40,6 @@ def world() -> World:
     return World(database=Versions())
 
 
-@pytest.fixture
-def merchant(world: World) -> Merchant:
-    return world.merchant()
-
-
 def post(world: World, merchant: Merchant, path: str, **params: Any) -> dict[str, Any]:
     world.clock.advance(1_000)
     answer = world.call("POST", path, params, merchant=merchant)

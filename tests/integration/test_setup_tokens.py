@@ -18,11 +18,6 @@ def world() -> Published:
     return Published()
 
 
-@pytest.fixture
-def merchant(world: Published) -> Merchant:
-    return world.merchant()
-
-
 def confirmation(world: Published, merchant: Merchant, **params: Any) -> str:
     order = {"payment_method": "pm_card_visa", **params}
     token: str = world.post(merchant, "/v1/test_helpers/confirmation_tokens", **order)["id"]
