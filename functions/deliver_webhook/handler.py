@@ -17,7 +17,7 @@ is set aside into a queue of its own, which few are at, until that endpoint answ
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any, Protocol
@@ -117,13 +117,16 @@ class Deliverer:
     def _done(self, record: Mapping[str, Any], context: Context) -> bool:
         receives = int(record["attributes"]["ApproximateReceiveCount"])
         facts: dict[str, Any] = {"message_id": record["messageId"], "receives": receives}
+        queue = self._queue
         try:
+            deliveries = deliveries_of(json.loads(record["body"]))
+            queue = self._aside if any(delivery.aside for delivery in deliveries) else self._queue
             if context.get_remaining_time_in_millis() < DELIVERY_MS_MAX:
                 raise TransientError("There is no time left in this invocation.")
-            facts |= self._handle(json.loads(record["body"]))
+            facts |= self._handle(deliveries)
         except PaymentError as error:
             self._logger.warning("webhook not done", error=error.message, **facts)
-            self._postpone(record, receives)
+            self._postpone(queue, record, receives)
             return False
         except Exception:
             self._logger.exception("webhook message failed", **facts)
@@ -131,16 +134,14 @@ class Deliverer:
         self._logger.info("webhook", **facts)
         return True
 
-    def _postpone(self, record: Mapping[str, Any], receives: int) -> None:
-        queue = self._aside if json.loads(record["body"]).get("aside") else self._queue
+    def _postpone(self, queue: DeliveryQueue, record: Mapping[str, Any], receives: int) -> None:
         try:
             queue.retry_later(record["receiptHandle"], retry_delay_s(receives))
         except TransientError:
             # It comes back anyway, when the queue's own visibility timeout is over.
             self._logger.warning("a retry comes later than planned", receives=receives)
 
-    def _handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        deliveries = deliveries_of(message)
+    def _handle(self, deliveries: Sequence[Delivery]) -> dict[str, Any]:
         if len(deliveries) == 1:
             return self._deliver(deliveries[0])
         self._queue.put(deliveries)
@@ -157,13 +158,15 @@ class Deliverer:
         if event is None:
             return {**facts, "outcome": "event_expired"}
         record = self._record(delivery)
+        is_gone = endpoint is None or endpoint.is_deleted
         if record.includes(delivery):
-            # An event that was relayed twice has forgotten who was told.
-            self._tell(delivery, delivered=record.status == "delivered")
+            # An event that was relayed twice has forgotten who was told, and who is gone.
+            self._tell(delivery, delivered=is_gone or record.status == "delivered")
             self._queue_next(event, record)
             return {**facts, "outcome": "done_before"}
         if endpoint is None or endpoint.is_deleted or endpoint.data["status"] != "enabled":
-            return {**facts, "outcome": self._give_up(event, endpoint, delivery, record)}
+            outcome = self._give_up(event, delivery, record, is_gone=is_gone)
+            return {**facts, "outcome": outcome}
         _require_same_owner(event, endpoint)
         if not delivery.aside and self._health.hangs(endpoint):
             self._aside.put([replace(delivery, aside=True)])
@@ -231,14 +234,9 @@ class Deliverer:
         return found or DeliveryRecord(delivery.event, delivery.endpoint)
 
     def _give_up(
-        self,
-        event: Document,
-        endpoint: Document | None,
-        delivery: Delivery,
-        record: DeliveryRecord,
+        self, event: Document, delivery: Delivery, record: DeliveryRecord, *, is_gone: bool
     ) -> str:
         """Ends a delivery to an endpoint that is told nothing; a disabled one stays untold."""
-        is_gone = endpoint is None or endpoint.is_deleted
         self._tell(delivery, delivered=is_gone)
         self._keep(event, delivery, record, lambda told: told.canceled())
         return "endpoint_gone" if is_gone else "endpoint_disabled"

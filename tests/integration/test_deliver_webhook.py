@@ -364,6 +364,20 @@ def test_event_that_was_relayed_again_is_not_pending_for_ever(world: World) -> N
     assert world.pending() == 0
 
 
+def test_event_that_was_relayed_again_does_not_wait_for_an_endpoint_that_is_gone(
+    world: World,
+) -> None:
+    # given: the endpoint was there when the batch was relayed again, and is gone when it is told
+    world.announce("we_gone")
+    world.run()
+    world.announce("we_gone")
+    assert world.pending() == 1
+    # when
+    world.run()
+    # then
+    assert world.pending() == 0
+
+
 def test_endpoint_that_hangs_holds_up_nobody(world: World) -> None:
     go_on = threading.Event()
 
@@ -636,6 +650,16 @@ def test_unreadable_message_is_left_to_the_dead_letter_queue(world: World) -> No
     world.send(["neither", "kind"])
     assert len(world.run()["batchItemFailures"]) == 1
     assert world.delays == []
+
+
+def test_unreadable_message_without_time_left_concerns_no_other(world: World) -> None:
+    # given
+    world.send(["neither", "kind"])
+    world.send({"event": "evt_expired", "endpoint": "we_1"})
+    # when
+    result = world.run(Context(DELIVERY_MS_MAX - 1))
+    # then: both come again, each by itself
+    assert len(result["batchItemFailures"]) == 2
 
 
 def test_message_without_time_left_is_not_begun(world: World) -> None:
